@@ -1,0 +1,3 @@
+//! OmniTrace.
+
+pub mod policy;

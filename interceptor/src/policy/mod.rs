@@ -1,0 +1,397 @@
+//! How payloads are made safe, which of them are recorded, and what they cost.
+//!
+//! Invariant: pure and total. No I/O, no clock, no panic and no recursion that input can deepen:
+//! the same bytes under the same settings give the same result on every worker and in replay.
+//! Nothing leaves this module but what the rules let through, and never more bytes than allowed.
+//!
+//! The rules, in the order in which they win:
+//! 1. A field on the drop list is removed with all below it ([`DROP_FIELDS`], and the user's).
+//! 2. Where content is captured, strings of model calls stay readable, scrubbed.
+//! 3. Scalars of a field on the allowlist stay ([`ALLOW_FIELDS`], and the user's): strings only if
+//!    they look like identifiers and not like secrets, else they are hashed; text under `error` is
+//!    scrubbed and cut. An array's items are treated as its field, an object's fields by their own
+//!    names.
+//! 4. Every other string, number and boolean is replaced by a hash of its JSON text. `null` stays.
+//!
+//! A field name that is not a plain identifier, or looks like a secret, is hashed as a value is. Of
+//! two fields with one name the last stays, the other counts as dropped.
+
+mod cap;
+mod card;
+mod category;
+mod fields;
+mod fit;
+mod glob;
+mod hash;
+mod pairs;
+mod prices;
+#[cfg(test)]
+mod props;
+mod redact;
+mod sampling;
+mod scrub;
+mod usage;
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+pub use cap::{OFFERED_ATTEMPTS, OFFERED_INNER_EVENTS, offered_attempt, offered_inner};
+pub use category::{CategoryError, CategoryRules};
+pub use fields::{ALLOW_FIELDS, DROP_FIELDS};
+pub use hash::HashKey;
+pub use prices::{PriceError, PriceTable};
+pub use sampling::sampled;
+pub use usage::Usage;
+
+use fields::{FieldRules, is_identifier_like};
+use fit::{fit, json_len};
+use hash::Hasher;
+use redact::{Container, MAX_DEPTH, Node, Pass};
+
+/// Bytes of an event's data by default.
+pub const DEFAULT_MAX_EVENT_BYTES: usize = 8192;
+
+/// The least bytes that an event's data may be limited to; less is taken as this much.
+pub const MIN_EVENT_BYTES: usize = 256;
+
+/// Characters of an error message that are kept.
+pub const ERROR_CHARS: usize = 256;
+
+/// Bytes of a stack trace that are kept.
+pub const STACK_BYTES: usize = 4096;
+
+/// The longest error type that is kept as it is, in bytes.
+pub const ERROR_TYPE_BYTES: usize = 128;
+
+/// The longest string under an allowed field that is kept, in bytes.
+const IDENTIFIER_BYTES: usize = 64;
+
+/// What a [`Policy`] is made of.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    /// Key of the hashes; without one, plain hashes of short values can be guessed.
+    pub hash_key: Option<HashKey>,
+    /// Fields to keep readable beside [`ALLOW_FIELDS`].
+    pub allow_fields: Vec<String>,
+    /// Fields to drop beside [`DROP_FIELDS`].
+    pub drop_fields: Vec<String>,
+    /// Keep prompts and responses of model calls readable, scrubbed.
+    pub capture_content: bool,
+    /// Bytes that the data of one event may have.
+    pub max_event_bytes: usize,
+    /// What activities are.
+    pub categories: CategoryRules,
+    /// What tokens cost.
+    pub prices: PriceTable,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self {
+            hash_key: None,
+            allow_fields: Vec::new(),
+            drop_fields: Vec::new(),
+            capture_content: false,
+            max_event_bytes: DEFAULT_MAX_EVENT_BYTES,
+            categories: CategoryRules::default(),
+            prices: PriceTable::default(),
+        }
+    }
+}
+
+/// Whose content a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Of a call of a language model: prompts and responses, readable where capture is on.
+    Model,
+    /// Of anything else.
+    Plain,
+}
+
+/// A payload made safe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Redacted {
+    value: Value,
+    dropped: u32,
+    hashed: u32,
+    truncated: u32,
+    usage: Option<Usage>,
+}
+
+impl Redacted {
+    /// What may be stored: at most as many bytes of JSON as an event's data may have.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The value as a JSON text.
+    pub fn text(&self) -> String {
+        self.value.to_string()
+    }
+
+    /// Fields that were removed.
+    pub fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    /// Values and field names that were replaced by hashes.
+    pub fn hashed(&self) -> u32 {
+        self.hashed
+    }
+
+    /// Values that were cut.
+    pub fn truncated(&self) -> u32 {
+        self.truncated
+    }
+
+    /// Token usage that was found before redaction.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+}
+
+/// How payloads are made safe. Built once; share it in an `Arc`.
+pub struct Policy {
+    id: String,
+    rules: FieldRules,
+    hasher: Hasher,
+    capture_content: bool,
+    max_event_bytes: usize,
+    categories: CategoryRules,
+    prices: PriceTable,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    /// Compiles the settings.
+    pub fn new(settings: PolicySettings) -> Self {
+        let rules = FieldRules::new(&settings.allow_fields, &settings.drop_fields);
+        let hasher = Hasher::new(settings.hash_key.as_ref());
+        let max_event_bytes = settings.max_event_bytes.max(MIN_EVENT_BYTES);
+        let content = json!([
+            "omnitrace/policy/1",
+            hasher.name(),
+            rules.canonical(),
+            settings.capture_content,
+            max_event_bytes,
+        ]);
+        // Keyed, so that it also tells keys apart without holding one.
+        let id = hex::encode(&hasher.digest(content.to_string().as_bytes())[..8]);
+        Self {
+            id,
+            rules,
+            hasher,
+            capture_content: settings.capture_content,
+            max_event_bytes,
+            categories: settings.categories,
+            prices: settings.prices,
+        }
+    }
+
+    /// 16 hex digits that differ where the hash key or a rule of redaction differs.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Redacts one payload, given the `encoding` of its metadata. What is not JSON, or is nested
+    /// deeper than 127 levels, becomes `{"encoding", "bytes", "sha256"}`; with a hash key, the last
+    /// one is `"hmac"`.
+    pub fn payload(&self, encoding: &str, data: &[u8], content: Content) -> Redacted {
+        let mut pass = self.pass(content);
+        let (node, usage) = self.payload_node(&mut pass, encoding, data);
+        redacted(&pass, node, usage)
+    }
+
+    /// Redacts several payloads, as arguments are, into an array: each an encoding and its bytes.
+    pub fn payloads<'a>(
+        &self,
+        payloads: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        content: Content,
+    ) -> Redacted {
+        let mut pass = self.pass(content);
+        let mut container = Container::new(Value::Array(Vec::new()), &pass);
+        let mut usage = None;
+        for (encoding, data) in payloads {
+            let (node, found) = self.payload_node(&mut pass, encoding, data);
+            container.push(&mut pass, node);
+            usage = usage.or(found);
+        }
+        let node = container.finish(&mut pass);
+        redacted(&pass, node, usage)
+    }
+
+    /// Redacts what a caller of the explicit API gave. A value that is nested deeper than 127
+    /// levels becomes `{"encoding", "deeper_than"}`.
+    pub fn json(&self, value: Value, content: Content) -> Redacted {
+        let mut pass = self.pass(content);
+        match pass.run(&value) {
+            Ok(node) => {
+                let usage = usage::in_document(&value, &self.rules, &self.prices);
+                redacted(&pass, node, usage)
+            }
+            Err(_) => {
+                dismantle(value);
+                let value = json!({ "encoding": "json/plain", "deeper_than": MAX_DEPTH });
+                redacted(
+                    &self.pass(content),
+                    Node {
+                        size: json_len(&value),
+                        value,
+                    },
+                    None,
+                )
+            }
+        }
+    }
+
+    /// An error message, scrubbed and cut at [`ERROR_CHARS`] characters.
+    pub fn error_message(&self, text: &str) -> String {
+        scrub::scrub_and_cut(text, &self.rules, ERROR_CHARS, usize::MAX).0
+    }
+
+    /// A stack trace, scrubbed and cut at [`STACK_BYTES`] bytes.
+    pub fn stack(&self, text: &str) -> String {
+        scrub::scrub_and_cut(text, &self.rules, usize::MAX, STACK_BYTES).0
+    }
+
+    /// An error type as it is where it looks like a name, else scrubbed and cut at
+    /// [`ERROR_TYPE_BYTES`] bytes.
+    pub fn error_type(&self, text: &str) -> String {
+        scrub::scrub_and_cut(text, &self.rules, usize::MAX, ERROR_TYPE_BYTES).0
+    }
+
+    /// The hash of a user's or tenant's id. The same id as a value in a payload has the same hash.
+    pub fn identity(&self, raw: &str) -> String {
+        self.hasher.text(raw)
+    }
+
+    /// Composes an event's data: an object of the parts by their names, and `_redaction`, which says
+    /// what happened to them. At most as many bytes as an event's data may have; the largest values
+    /// are cut first. `None` when there is no part.
+    pub fn compose(&self, parts: &[(&str, &Redacted)]) -> Option<String> {
+        if parts.is_empty() {
+            return None;
+        }
+        let sum = |count: fn(&Redacted) -> u32| {
+            parts
+                .iter()
+                .fold(0_u32, |sum, (_, part)| sum.saturating_add(count(part)))
+        };
+        let (dropped, hashed) = (sum(Redacted::dropped), sum(Redacted::hashed));
+        let mut truncated = sum(Redacted::truncated);
+        let fields: Map<String, Value> = parts
+            .iter()
+            .map(|(name, part)| ((*name).to_owned(), part.value.clone()))
+            .collect();
+        let mut data = Value::Object(fields);
+        // Room for `_redaction` with the largest counts that there are.
+        let largest = summary(u32::MAX, u32::MAX, u32::MAX);
+        let room = self.max_event_bytes - (json_len(&largest) + fit::field_len("_redaction"));
+        let size = json_len(&data);
+        fit(&mut data, size, room, &mut truncated);
+        if let Value::Object(fields) = &mut data {
+            fields.insert("_redaction".to_owned(), summary(dropped, hashed, truncated));
+        }
+        Some(data.to_string())
+    }
+
+    /// What an activity is: by the rules on its type, else `model` if it used tokens.
+    pub fn category(&self, activity_type: &str, usage: Option<&Usage>) -> Option<String> {
+        let by_rule = self.categories.category(activity_type);
+        by_rule.or(usage.map(|_| "model")).map(str::to_owned)
+    }
+
+    fn pass(&self, content: Content) -> Pass<'_> {
+        let readable = self.capture_content && content == Content::Model;
+        Pass::new(&self.rules, &self.hasher, readable, self.max_event_bytes)
+    }
+
+    fn payload_node(
+        &self,
+        pass: &mut Pass<'_>,
+        encoding: &str,
+        data: &[u8],
+    ) -> (Node, Option<Usage>) {
+        let mut node = None;
+        let mut usage = None;
+        if encoding == "binary/null" {
+            node = Some(Node {
+                value: Value::Null,
+                size: 4,
+            });
+        } else if encoding.starts_with("json/") {
+            node = self.json_node(pass, data);
+            if node.is_some() {
+                usage = usage::in_text(data, &self.rules, &self.prices);
+            }
+        }
+        (node.unwrap_or_else(|| self.opaque(encoding, data)), usage)
+    }
+
+    /// A document, if it is one. What was counted of half a document does not count.
+    fn json_node(&self, pass: &mut Pass<'_>, data: &[u8]) -> Option<Node> {
+        let counted = (pass.dropped, pass.hashed, pass.truncated);
+        let mut document = serde_json::Deserializer::from_slice(data);
+        let node = pass
+            .run(&mut document)
+            .and_then(|node| document.end().map(|()| node));
+        if node.is_err() {
+            (pass.dropped, pass.hashed, pass.truncated) = counted;
+        }
+        node.ok()
+    }
+
+    /// What is said of a payload that is not JSON.
+    fn opaque(&self, encoding: &str, data: &[u8]) -> Node {
+        let known = is_identifier_like(encoding, IDENTIFIER_BYTES)
+            && !scrub::looks_secret(encoding, &self.rules);
+        let encoding = match known || encoding.is_empty() {
+            true => encoding.to_owned(),
+            false => self.hasher.text(encoding),
+        };
+        let digest = hex::encode(self.hasher.digest(data));
+        let value = json!({
+            "encoding": encoding,
+            "bytes": data.len(),
+            self.hasher.name(): digest,
+        });
+        Node {
+            size: json_len(&value),
+            value,
+        }
+    }
+}
+
+fn summary(dropped: u32, hashed: u32, truncated: u32) -> Value {
+    json!({ "dropped": dropped, "hashed": hashed, "truncated": truncated })
+}
+
+fn redacted(pass: &Pass<'_>, node: Node, usage: Option<Usage>) -> Redacted {
+    Redacted {
+        value: node.value,
+        dropped: pass.dropped,
+        hashed: pass.hashed,
+        truncated: pass.truncated,
+        usage,
+    }
+}
+
+/// Drops a deep value without recursion, which `Value` itself would use.
+fn dismantle(value: Value) {
+    let mut rest = vec![value];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Array(items) => rest.extend(items),
+            Value::Object(fields) => rest.extend(fields.into_iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+}
