@@ -1,0 +1,17 @@
+//! Rows of OmniTrace, the rule by which they merge, the databases that keep them, and the trace
+//! tree that is read back from them.
+//!
+//! Nothing here knows the Temporal SDK or HTTP. The modules [`key`], [`ids`], [`row`], [`merge`]
+//! and [`tree`] are pure: no I/O, no clock.
+
+pub mod ids;
+pub mod key;
+pub mod merge;
+pub mod row;
+pub mod tree;
+
+mod derive;
+mod sqlite;
+mod store;
+
+pub use store::*;

@@ -1,0 +1,49 @@
+//! What SQLite says, as the store's errors: one line each.
+
+use crate::store::{ReadError, WriteError};
+
+/// SQLITE_BUSY and SQLITE_LOCKED.
+const BUSY: [u32; 2] = [5, 6];
+/// SQLITE_CORRUPT and SQLITE_NOTADB.
+const DAMAGED: [u32; 2] = [11, 26];
+
+/// The primary result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    // An extended code holds the primary one in its low byte.
+    code.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| BUSY.contains(&code))
+}
+
+pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| DAMAGED.contains(&code))
+}
+
+/// The text of the database alone, without what wraps it.
+pub(super) fn reason(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(error) => one_line(error.message()),
+        None => one_line(&error.to_string()),
+    }
+}
+
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn write_error(error: &sqlx::Error) -> WriteError {
+    if is_damaged(error) {
+        WriteError::Corrupt(reason(error))
+    } else {
+        WriteError::Retry(reason(error))
+    }
+}
+
+impl From<sqlx::Error> for ReadError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(reason(&error))
+    }
+}

@@ -1,0 +1,382 @@
+//! The store: one enum over the databases, the same contract for each.
+//!
+//! Invariant: writing a batch twice, or two batches in either order, leaves the same tables.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
+use crate::sqlite::SqliteStore;
+
+/// Event rows that are stored of one run, unless configured otherwise.
+pub const DEFAULT_MAX_EVENTS_PER_RUN: u32 = 200;
+
+/// How long a write waits for another process, unless configured otherwise.
+pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the rows are kept, parsed from `OMNITRACE_DATABASE_URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatabaseUrl {
+    /// A file, as an absolute path.
+    Sqlite(std::path::PathBuf),
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// Event rows that are stored of one run.
+    pub max_events_per_run: u32,
+    /// Whether a missing database is created and an older schema migrated.
+    pub migrate: bool,
+    /// Open for reading alone: nothing is created, migrated or written.
+    pub read_only: bool,
+    /// How long a write waits for another process that holds the database.
+    pub busy_timeout: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            max_events_per_run: DEFAULT_MAX_EVENTS_PER_RUN,
+            migrate: true,
+            read_only: false,
+            busy_timeout: DEFAULT_BUSY_TIMEOUT,
+        }
+    }
+}
+
+/// What is written in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Runs, each key at most once.
+    pub runs: Vec<RunRow>,
+    /// Events, each key at most once.
+    pub events: Vec<EventRow>,
+    /// High water marks of what was not offered.
+    pub seen: Vec<Seen>,
+    /// Runs to be recorded after all.
+    pub promotions: Vec<Promotion>,
+    /// The writing process.
+    pub process: Option<ProcessReport>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+            && self.events.is_empty()
+            && self.seen.is_empty()
+            && self.promotions.is_empty()
+            && self.process.is_none()
+    }
+}
+
+/// What a cut is counted against. Each is merged by maximum.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Highest attempt number of a step, stored or not.
+    Attempts {
+        /// Encoded step.
+        step: String,
+    },
+    /// Highest number of an inner event of an attempt, stored or not.
+    Inner {
+        /// Encoded step.
+        step: String,
+        /// Attempt.
+        attempt: u32,
+    },
+    /// Observations of the run that a process lost.
+    Process {
+        /// Id of the process.
+        id: String,
+    },
+}
+
+/// A high water mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Run.
+    pub run: RunKey,
+    /// What is counted.
+    pub scope: Scope,
+    /// How many were seen (or lost).
+    pub count: u32,
+}
+
+/// A run that the sampling rate left out and that is recorded after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    /// Run.
+    pub run: RunKey,
+    /// Why.
+    pub reason: SampledBy,
+    /// When it was decided, by the clock of the deciding process.
+    pub at: Micros,
+}
+
+/// What a recording process says of itself, replaced as a whole by that process alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessReport {
+    /// Random id of the process.
+    pub id: String,
+    /// Service name.
+    pub service: String,
+    /// Host name.
+    pub host: String,
+    /// Operating system's process id.
+    pub pid: u32,
+    /// Version of the plugin.
+    pub version: String,
+    /// When it started.
+    pub started_at: Micros,
+    /// When it last reported.
+    pub updated_at: Micros,
+    /// Counters by name, each only ever growing.
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// What became of the rows of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteReport {
+    /// Event keys (with their run) that are now stored with the content offered and were not before.
+    pub changed_events: Vec<(RunKey, String)>,
+    /// Runs whose row changed.
+    pub changed_runs: Vec<RunKey>,
+    /// Event rows whose stored version is at least as good.
+    pub unchanged_events: u64,
+    /// Run rows whose stored version is at least as good.
+    pub unchanged_runs: u64,
+    /// Event rows cut by the cap of rows per run: offered now and not kept.
+    pub cut_events: u64,
+    /// Provisional rows refused because their run is closed.
+    pub ghost_events: u64,
+}
+
+/// Which runs to list; every field narrows.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Temporal namespace.
+    pub namespace: Option<String>,
+    /// Any of these.
+    pub statuses: Vec<Status>,
+    /// Workflow type, exact, or with `*` for any text.
+    pub workflow_type: Option<String>,
+    /// Started at or after.
+    pub started_from: Option<Micros>,
+    /// Started before.
+    pub started_before: Option<Micros>,
+    /// Part of the workflow id, run id, type, error type or error message, case-insensitive.
+    pub text: Option<String>,
+    /// Only runs that began before this one: (start, key) of the last row of the page before.
+    pub after: Option<(Micros, RunKey)>,
+    /// At most so many; 0 is no limit.
+    pub limit: u32,
+}
+
+/// Rows and bytes of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StoreStats {
+    /// Rows of `omnitrace_runs`.
+    pub runs: u64,
+    /// Rows of `omnitrace_events`.
+    pub events: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Version of the schema.
+    pub schema_version: i64,
+}
+
+/// Why an URL names no database.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// Not one of the known schemes. The URL is not repeated: it may hold a password.
+    #[error("a database URL begins with sqlite://")]
+    Scheme,
+    /// No path.
+    #[error(
+        "a sqlite:// URL needs a file name, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db"
+    )]
+    NoPath,
+}
+
+/// Why a store could not be opened. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Opened for reading, and it is not there.
+    #[error(
+        "no database at {path}: run a worker with the plugin first, or set OMNITRACE_DATABASE_URL"
+    )]
+    Missing {
+        /// Absolute path.
+        path: String,
+    },
+    /// Anything else that the database says.
+    #[error("cannot open the database at {path}: {reason}")]
+    Unusable {
+        /// Absolute path, or host without credentials.
+        path: String,
+        /// One line.
+        reason: String,
+    },
+    /// Its schema is newer than this program.
+    #[error(
+        "the database at {path} has schema {found}, this program knows up to {known}: update OmniTrace"
+    )]
+    Newer {
+        /// Absolute path.
+        path: String,
+        /// Schema found.
+        found: i64,
+        /// Newest schema known.
+        known: i64,
+    },
+}
+
+/// Why a batch was not written. Nothing of it is stored then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// Worth trying again: locked, full, read-only, I/O error, …
+    #[error("the database did not take the rows, they will be offered again: {0}")]
+    Retry(String),
+    /// The database file is damaged.
+    #[error("the database is damaged ({0}): move it away, OmniTrace makes a new one")]
+    Corrupt(String),
+}
+
+/// Why rows could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// What the database said.
+    #[error("cannot read the database: {0}")]
+    Database(String),
+}
+
+/// An open store. Cheap to clone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Store {
+    /// SQLite.
+    Sqlite(SqliteStore),
+}
+
+impl Store {
+    /// Opens a store; creates and migrates it unless the options say otherwise.
+    ///
+    /// # Errors
+    /// When the database is missing (read-only), unusable, or newer than this program.
+    pub async fn open(url: &DatabaseUrl, options: OpenOptions) -> Result<Self, OpenError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => SqliteStore::open(path, options).await.map(Self::Sqlite),
+        }
+    }
+
+    /// Writes a batch in one transaction, by the merge rule.
+    ///
+    /// # Errors
+    /// When the database did not take it; nothing of it is stored then.
+    pub async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
+        match self {
+            Self::Sqlite(store) => store.write(batch).await,
+        }
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.list_runs(filter).await,
+        }
+    }
+
+    /// Runs with this workflow id, newest first, in one namespace or in any.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn runs_of_workflow(
+        &self,
+        namespace: Option<&str>,
+        workflow_id: &str,
+    ) -> Result<Vec<RunRow>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.runs_of_workflow(namespace, workflow_id).await,
+        }
+    }
+
+    /// Runs with this run id: one, but for ids made up by hand.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn runs_by_run_id(&self, run_id: &str) -> Result<Vec<RunRow>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.runs_by_run_id(run_id).await,
+        }
+    }
+
+    /// Runs that this run started as children, oldest first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn children(&self, run: &RunKey) -> Result<Vec<RunRow>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.children(run).await,
+        }
+    }
+
+    /// All rows of a run, in the order of their start.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn events(&self, run: &RunKey) -> Result<Vec<EventRow>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.events(run).await,
+        }
+    }
+
+    /// Runs of a namespace promoted at or after a moment.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn promotions_since(&self, at: Micros) -> Result<Vec<Promotion>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.promotions_since(at).await,
+        }
+    }
+
+    /// What the recording processes said of themselves, newest first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn processes(&self) -> Result<Vec<ProcessReport>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.processes().await,
+        }
+    }
+
+    /// Rows and bytes.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn stats(&self) -> Result<StoreStats, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.stats().await,
+        }
+    }
+
+    /// Writes what is pending to disk and closes all connections.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+}
