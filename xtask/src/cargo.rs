@@ -1,0 +1,107 @@
+//! Cargo as a child: in the workspace's root, with `protoc` set where it must be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::Error;
+use crate::tools::Host;
+use crate::tools::protoc::Protoc;
+use crate::{process, say};
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    // Cargo sets it when it runs us; the value of the build serves a binary started by hand.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().map_or(package.clone(), Path::to_path_buf)
+}
+
+/// `cargo`, with nothing chosen yet but where and how it shows progress.
+pub(crate) fn command(protoc: &Protoc) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    if let Some(path) = protoc.to_set() {
+        command.env("PROTOC", path);
+    }
+    if say::plain() {
+        command.env("CARGO_TERM_PROGRESS_WHEN", "never");
+    }
+    command
+}
+
+/// An error that names the component if cargo's `subcommand` is not installed.
+pub(crate) fn require(protoc: &Protoc, subcommand: &str, component: &str) -> Result<(), Error> {
+    let version = process::capture(command(protoc).args([subcommand, "--version"]), true)?;
+    if version.status.success() {
+        return Ok(());
+    }
+    Err(Error::Advice(format!(
+        "cargo {subcommand} is missing: rustup component add {component}"
+    )))
+}
+
+/// Builds binaries of the workspace in the dev profile, and returns the path of each.
+pub(crate) fn build(
+    protoc: &Protoc,
+    packages: &[&str],
+) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let mut build = command(protoc);
+    build.args([
+        "build",
+        "--bins",
+        "--message-format=json-render-diagnostics",
+    ]);
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    if say::plain() {
+        build.arg("--quiet");
+    }
+    let built = process::capture(&mut build, false)?;
+    process::expect(built.status, "the build")?;
+    Ok(executables(&built.stdout))
+}
+
+/// The executables in cargo's messages, by the target's name.
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            let path = message.get("executable")?.as_str()?;
+            let name = message.get("target")?.get("name")?.as_str()?;
+            Some((name.to_owned(), PathBuf::from(path)))
+        })
+        .collect()
+}
+
+/// Where builds and the demo's data go.
+pub(crate) fn target_directory(host: &Host) -> PathBuf {
+    root().join(
+        host.variable("CARGO_TARGET_DIR")
+            .map_or_else(|| PathBuf::from("target"), PathBuf::from),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[workspace]"));
+    }
+
+    #[test]
+    fn only_artifacts_with_an_executable_count() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"lib"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"omnitrace"},"executable":"/t/debug/omnitrace"}
+not json
+{"reason":"build-finished","success":true}"#;
+        let found = executables(messages);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found["omnitrace"], Path::new("/t/debug/omnitrace"));
+    }
+}

@@ -1,0 +1,155 @@
+//! `cargo xtask`: the commands a person or CI runs. It needs neither the SDK nor this workspace's
+//! crates, so it builds in seconds on a machine that has only Rust, and obtains the rest.
+
+mod cargo;
+mod demo;
+mod error;
+mod interrupt;
+mod process;
+mod say;
+mod test;
+mod tools;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::Error;
+use tools::{Host, protoc};
+
+/// Tasks for working on OmniTrace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Record a dozen runs on a real Temporal server and show one of them
+    Demo {
+        /// End after the runs instead of keeping the server for a look around
+        #[arg(long)]
+        once: bool,
+        /// The folder of sample runs [default: worker-example/samples]
+        folder: Option<PathBuf>,
+    },
+    /// Check formatting and lints, then run every test against real servers
+    #[command(after_help = "With arguments, only the tests they select are run:\n  \
+        cargo xtask test merge -- --nocapture\n  \
+        cargo xtask test -p omnitrace-store")]
+    Test {
+        /// Arguments for `cargo test`; formatting and lints are then skipped
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
+    Env,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(keep_test_arguments(std::env::args_os().collect()));
+    match interrupt::listen().and_then(|()| run(cli.task)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::error(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(task: Task) -> Result<(), Error> {
+    let host = Host::current();
+    match task {
+        Task::Demo { once, folder } => demo::run(&host, once, folder),
+        Task::Test { arguments } => test::run(&host, arguments),
+        Task::Env => print_environment(&protoc::resolve(&host)?),
+    }
+}
+
+/// Marks what follows `test` as the tests' own, so that neither an option nor a `--` in it is
+/// taken for ours. `test --help` stays ours.
+fn keep_test_arguments(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let help = arguments
+        .get(2)
+        .is_some_and(|first| first == "--help" || first == "-h");
+    if arguments.get(1).is_some_and(|task| task == "test") && !help {
+        arguments.insert(2, "--".into());
+    }
+    arguments
+}
+
+fn print_environment(protoc: &protoc::Protoc) -> Result<(), Error> {
+    let line = match protoc.to_set() {
+        Some(path) => format!("export PROTOC={}", shell_quoted(&path.to_string_lossy())),
+        None => format!("# nothing to set: builds find {}", protoc.path().display()),
+    };
+    writeln!(std::io::stdout(), "{line}").map_err(Error::file("write", "standard output"))
+}
+
+/// A word as a shell reads it back; plain words stay as they are.
+fn shell_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-+=@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn test_arguments(line: &str) -> Vec<String> {
+        let words = line.split(' ').map(OsString::from).collect();
+        match Cli::try_parse_from(keep_test_arguments(words))
+            .unwrap()
+            .task
+        {
+            Task::Test { arguments } => arguments
+                .into_iter()
+                .map(|argument| argument.into_string().unwrap())
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_test_reaches_cargo_as_it_is() {
+        assert_eq!(test_arguments("xtask test"), [""; 0]);
+        assert_eq!(
+            test_arguments("xtask test merge -- --nocapture"),
+            ["merge", "--", "--nocapture"]
+        );
+        assert_eq!(test_arguments("xtask test -- --list"), ["--", "--list"]);
+        assert_eq!(
+            test_arguments("xtask test -p omnitrace-store --help"),
+            ["-p", "omnitrace-store", "--help"]
+        );
+    }
+
+    #[test]
+    fn help_for_the_task_itself_is_ours() {
+        let words = ["xtask", "test", "--help"].map(OsString::from).to_vec();
+        let error = Cli::try_parse_from(keep_test_arguments(words)).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell_where_they_must_be() {
+        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
+        assert_eq!(shell_quoted("sqlite:///a/b.db"), "sqlite:///a/b.db");
+        assert_eq!(shell_quoted(""), "''");
+    }
+}

@@ -1,0 +1,343 @@
+//! `cargo xtask test`: formatting, lints and every test, the integration tests against one
+//! Temporal server that is started for all of them. Tests see none of the user's settings.
+
+use std::ffi::{OsStr, OsString};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::tools::dev_server::{DevServer, Ui};
+use crate::tools::protoc::{self, Protoc};
+use crate::tools::{Host, temporal};
+use crate::{cargo, process, say};
+
+/// The package whose tests need a server.
+const INTEGRATION: &str = "omnitrace-tests";
+/// Where the tests find the server: `host:port`.
+const SERVER_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL";
+/// And the program, to start more of them.
+const PROGRAM_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_BIN";
+/// Settings of the user that must not change what a test sees.
+const HIDDEN_PREFIXES: [&str; 5] = ["OMNITRACE_", "TEMPORAL_", "OTEL_", "TELEMETRY_", "PROM_"];
+/// Those among them that are meant for the tests.
+const KEPT_PREFIXES: [&str; 2] = ["OMNITRACE_TEST_", "OMNITRACE_TOOLS"];
+
+/// Runs everything, or with arguments the tests that they select.
+pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
+    let protoc = protoc::resolve(host)?;
+    say::line("protoc", protoc.path().display());
+    if arguments.is_empty() {
+        return everything(host, &protoc);
+    }
+    let mut server = if wants_server(&arguments) {
+        Some(start_server(host)?)
+    } else {
+        None
+    };
+    if let Some(server) = &mut server {
+        server.wait()?;
+    }
+    let mut tests = test_command(host, &protoc, server.as_ref());
+    if selects_everywhere(&arguments) {
+        tests.arg("--workspace");
+    }
+    process::expect(process::run(tests.args(arguments))?, "cargo test")
+}
+
+fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
+    cargo::require(protoc, "fmt", "rustfmt")?;
+    cargo::require(protoc, "clippy", "clippy")?;
+    let mut steps = Steps::default();
+    steps.run("formatting", || {
+        process::run(cargo::command(protoc).args(["fmt", "--all", "--check"]))
+            .and_then(|status| process::expect(status, "cargo fmt --all --check"))
+    })?;
+    let built = steps.run("building the tests", || {
+        let mut build = test_command(host, protoc, None);
+        build.args(["--workspace", "--no-run"]);
+        run_build(
+            &mut build,
+            "building the tests",
+            "cargo test --workspace --no-run",
+        )
+    })?;
+    if built {
+        steps.run("lints", || {
+            let mut clippy = cargo::command(protoc);
+            clippy.args(["clippy", "--workspace", "--all-targets"]);
+            if say::plain() {
+                clippy.arg("--quiet");
+            }
+            clippy.args(["--", "-D", "warnings"]);
+            run_build(&mut clippy, "checking lints", "cargo clippy")
+        })?;
+        let mut server = None;
+        let ready = steps.run("Temporal server", || {
+            let mut starting = start_server(host)?;
+            starting.wait()?;
+            server = Some(starting);
+            Ok(())
+        })?;
+        if ready {
+            steps.run("tests", || {
+                let mut tests = test_command(host, protoc, server.as_ref());
+                tests.args(["--workspace", "--no-fail-fast"]);
+                process::expect(process::run(&mut tests)?, "cargo test")
+            })?;
+        }
+    }
+    steps.finish()
+}
+
+/// A build says what it does on a terminal; elsewhere it is silent but for its errors.
+fn run_build(command: &mut Command, doing: &str, what: &str) -> Result<(), Error> {
+    let status = if say::plain() {
+        process::run_silent(command, doing)?
+    } else {
+        process::run(command)?
+    };
+    process::expect(status, what)
+}
+
+fn test_command(host: &Host, protoc: &Protoc, server: Option<&TestServer>) -> Command {
+    let mut command = cargo::command(protoc);
+    for name in host.names().filter(|name| is_hidden(name)) {
+        command.env_remove(name);
+    }
+    if let Some(TestServer::Ours { server, program }) = server {
+        command
+            .env(SERVER_VARIABLE, server.address())
+            .env(PROGRAM_VARIABLE, program);
+    }
+    command.arg("test");
+    command
+}
+
+fn is_hidden(name: &str) -> bool {
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    starts(&HIDDEN_PREFIXES) && !starts(&KEPT_PREFIXES)
+}
+
+/// The server the tests use.
+enum TestServer {
+    /// The caller's own, named in the environment, which the tests inherit.
+    Given,
+    /// One that ends with the tests.
+    Ours {
+        server: DevServer,
+        program: std::path::PathBuf,
+    },
+}
+
+impl TestServer {
+    fn wait(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Given => Ok(()),
+            Self::Ours { server, .. } => server.wait_ready(),
+        }
+    }
+}
+
+fn start_server(host: &Host) -> Result<TestServer, Error> {
+    if let (Some(address), Some(_)) = (host.text(SERVER_VARIABLE), host.text(PROGRAM_VARIABLE)) {
+        say::line(
+            "temporal",
+            format_args!("server at {address} ({SERVER_VARIABLE})"),
+        );
+        return Ok(TestServer::Given);
+    }
+    // TEMPORAL_ADDRESS is not used: tests do not belong on somebody's server.
+    let program = temporal::resolve(host)?;
+    Ok(TestServer::Ours {
+        server: DevServer::start(host, program.clone(), Ui::Headless)?,
+        program,
+    })
+}
+
+/// Cargo's own arguments: those before `--`.
+fn for_cargo(arguments: &[OsString]) -> impl Iterator<Item = &OsStr> {
+    arguments
+        .iter()
+        .map(OsString::as_os_str)
+        .take_while(|argument| *argument != "--")
+}
+
+/// The packages that `-p` names, in each of its spellings.
+fn packages(arguments: &[OsString]) -> Vec<String> {
+    let mut packages = Vec::new();
+    let mut words = for_cargo(arguments).map(OsStr::to_string_lossy);
+    while let Some(word) = words.next() {
+        if word == "-p" || word == "--package" {
+            packages.extend(words.next().map(String::from));
+        } else if let Some(name) = word.strip_prefix("--package=") {
+            packages.push(name.to_owned());
+        } else if let Some(name) = word.strip_prefix("-p") {
+            packages.push(name.trim_start_matches('=').to_owned());
+        }
+    }
+    packages
+}
+
+/// Whether tests are looked for in all packages.
+fn selects_everywhere(arguments: &[OsString]) -> bool {
+    packages(arguments).is_empty()
+        && !for_cargo(arguments).any(|argument| {
+            argument == "--workspace" || argument == "--all" || argument == "--manifest-path"
+        })
+}
+
+/// Whether tests may run that talk to a server.
+fn wants_server(arguments: &[OsString]) -> bool {
+    let only_others = {
+        let packages = packages(arguments);
+        !packages.is_empty()
+            && !packages
+                .iter()
+                // Cargo takes patterns and `name@version` too.
+                .any(|name| name.starts_with(INTEGRATION) || name.contains(['*', '?', '[']))
+    };
+    let runs_none = for_cargo(arguments).any(|argument| {
+        matches!(
+            argument.to_str(),
+            Some("--no-run" | "--doc" | "--help" | "-h")
+        )
+    }) || arguments.iter().any(|argument| argument == "--list");
+    !only_others && !runs_none
+}
+
+/// The steps of a whole run, and how long each took.
+#[derive(Default)]
+struct Steps {
+    done: Vec<(&'static str, Duration, Option<Error>)>,
+}
+
+impl Steps {
+    /// Runs a step; true if it succeeded. What fails is reported at the end, an interrupt at once.
+    fn run(
+        &mut self,
+        name: &'static str,
+        step: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        say::line("", format_args!("{name} …"));
+        let start = Instant::now();
+        let failure = match step() {
+            Ok(()) => None,
+            Err(error @ Error::Interrupted(_)) => return Err(error),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = &failure {
+            say::error(error);
+        }
+        let succeeded = failure.is_none();
+        self.done.push((name, start.elapsed(), failure));
+        Ok(succeeded)
+    }
+
+    fn table(&self) -> String {
+        let total = self.done.iter().map(|(_, time, _)| *time).sum();
+        let row = |name: &str, result: &str, time| {
+            format!("{name:<20} {result:<7} {:>12}\n", say::duration(time))
+        };
+        let mut table: String = self
+            .done
+            .iter()
+            .map(|(name, time, failure)| {
+                row(name, if failure.is_some() { "FAILED" } else { "ok" }, *time)
+            })
+            .collect();
+        table.push_str(&row("together", "", total));
+        table
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        say::text(format_args!("\n{}", self.table()));
+        let failed: Vec<&str> = self
+            .done
+            .iter()
+            .filter(|(_, _, failure)| failure.is_some())
+            .map(|(name, _, _)| *name)
+            .collect();
+        match failed.as_slice() {
+            [] => Ok(()),
+            failed => Err(Error::Advice(format!("failed: {}", failed.join(", ")))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_filter_looks_in_all_packages_and_a_package_only_in_itself() {
+        assert!(selects_everywhere(&words("merge -- --nocapture")));
+        assert!(selects_everywhere(&words("merge -- -p omnitrace")));
+        assert!(!selects_everywhere(&words("-p omnitrace-store merge")));
+        assert!(!selects_everywhere(&words("--package=omnitrace-store")));
+        assert!(!selects_everywhere(&words("--workspace --exclude xtask")));
+    }
+
+    #[test]
+    fn packages_are_read_in_every_spelling() {
+        assert_eq!(
+            packages(&words("-p a -pb --package c --package=d -p=e x")),
+            ["a", "b", "c", "d", "e"]
+        );
+    }
+
+    #[test]
+    fn a_server_is_started_only_for_tests_that_may_talk_to_it() {
+        assert!(wants_server(&words("merge")));
+        assert!(wants_server(&words("-p omnitrace-tests replay")));
+        assert!(wants_server(&words(
+            "-p omnitrace-store -p omnitrace-tests"
+        )));
+        assert!(wants_server(&words("-p omnitrace*")));
+        assert!(!wants_server(&words("-p omnitrace-store merge")));
+        assert!(!wants_server(&words("--doc")));
+        assert!(!wants_server(&words("-- --list")));
+        assert!(wants_server(&words("x -- --doc")));
+    }
+
+    #[test]
+    fn tests_do_not_see_the_users_settings_but_their_own() {
+        assert!(is_hidden("OMNITRACE_DATABASE_URL"));
+        assert!(is_hidden("TEMPORAL_ADDRESS"));
+        assert!(is_hidden("OTEL_SERVICE_NAME"));
+        assert!(!is_hidden("OMNITRACE_TEST_POSTGRES"));
+        assert!(!is_hidden("OMNITRACE_TOOLS"));
+        assert!(!is_hidden("PATH"));
+    }
+
+    #[test]
+    fn every_step_is_in_the_table_and_a_failure_fails_the_whole() {
+        let mut steps = Steps::default();
+        assert!(steps.run("one", || Ok(())).unwrap());
+        assert!(
+            !steps
+                .run("two", || Err(Error::Advice("no".to_owned())))
+                .unwrap()
+        );
+        let table = steps.table();
+        let results: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split_whitespace().take(2).collect())
+            .collect();
+        assert_eq!(
+            results,
+            [["one", "ok"], ["two", "FAILED"], ["together", "0.0"]]
+        );
+        assert_eq!(steps.finish().unwrap_err().to_string(), "failed: two");
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_steps_at_once() {
+        let mut steps = Steps::default();
+        let error = steps.run("one", || Err(Error::Interrupted(2))).unwrap_err();
+        assert_eq!(error.code(), 130);
+    }
+}
