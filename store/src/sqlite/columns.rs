@@ -209,6 +209,14 @@ impl<'r> Columns<'r> {
         self.row.try_get(self.next - 1)
     }
 
+    /// The value, or its type's default where there is none.
+    pub(super) fn or_default<T>(&mut self) -> Result<T, sqlx::Error>
+    where
+        T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Default,
+    {
+        Ok(self.take::<Option<T>>()?.unwrap_or_default())
+    }
+
     pub(super) fn key(&mut self) -> Result<RunKey, sqlx::Error> {
         Ok(RunKey {
             namespace: self.take()?,

@@ -93,9 +93,7 @@ async fn summaries<'a>(
     connection: &mut SqliteConnection,
     runs: &[&'a RunKey],
 ) -> Result<Vec<Summary<'a>>, sqlx::Error> {
-    let derived: Vec<String> = (RUN_DERIVED.iter())
-        .map(|c| format!("coalesce(r.{c}, 0)"))
-        .collect();
+    let derived: Vec<String> = RUN_DERIVED.iter().map(|c| format!("r.{c}")).collect();
     let sql = format!(
         "{} SELECT r.phase, r.steps_seen, {derived}, \
            count(e.event_key) FILTER (WHERE e.phase > 0), \
@@ -128,12 +126,12 @@ async fn summaries<'a>(
                 run,
                 row: Option::zip(phase, steps_seen),
                 stored: Derived {
-                    event_count: c.take()?,
-                    dropped_events: c.take()?,
+                    event_count: c.or_default()?,
+                    dropped_events: c.or_default()?,
                     usage: Usage {
-                        input_tokens: c.take()?,
-                        output_tokens: c.take()?,
-                        cost_usd: c.take()?,
+                        input_tokens: c.or_default()?,
+                        output_tokens: c.or_default()?,
+                        cost_usd: c.or_default()?,
                     },
                 },
                 confirmed: c.take::<u32>()? as usize,
