@@ -80,11 +80,7 @@ fn is_separator(between: &str) -> bool {
 
 /// The prefixes of the card networks; without them, every tenth timestamp would be a card.
 fn begins_like_a_card(digits: &[u8]) -> bool {
-    match digits {
-        [3..=6, ..] => true,
-        [2, 2..=7, ..] => true,
-        _ => false,
-    }
+    matches!(digits, [3..=6, ..] | [2, 2..=7, ..])
 }
 
 fn luhn(digits: &[u8]) -> bool {
@@ -124,7 +120,8 @@ mod tests {
     fn other_numbers_stay() {
         for text in [
             "4111111111111112",
-            "1700000000000000",
+            // A timestamp whose last digit happens to be a right check digit.
+            "1700000000000001",
             "41111111111111111111111",
             "4111 1111  1111 1111 1",
             "2024-01-02T03:04:05.123456",

@@ -130,7 +130,7 @@ impl FieldRules {
 }
 
 /// A name in snake case and lower case: `apiKey`, `API-Key` and `APIKey` become `api_key`.
-pub(super) fn snake(name: &str) -> String {
+pub(crate) fn snake(name: &str) -> String {
     let skipped = name.chars().count().saturating_sub(MAX_COMPARED_CHARS);
     let chars: Vec<char> = name.chars().skip(skipped).collect();
     let mut snake = String::with_capacity(chars.len() + 8);

@@ -130,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_inside_of_a_cut_value_does_not_count() {
+        let mut items = vec![json!(1); 500];
+        items.push(json!("x".repeat(200)));
+        let mut value = json!({ "list": items });
+        let (size, mut truncated) = (json_len(&value), 0);
+        fit(&mut value, size, 100, &mut truncated);
+        assert_eq!(
+            (value, truncated),
+            (json!({"list": {"_truncated_bytes": 1204}}), 1)
+        );
+    }
+
+    #[test]
     fn many_small_values_go_together() {
         let mut value = json!({"list": vec![1; 500], "b": "y"});
         let (size, mut truncated) = (json_len(&value), 0);

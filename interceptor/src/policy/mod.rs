@@ -23,13 +23,18 @@ mod fields;
 mod fit;
 mod glob;
 mod hash;
+#[cfg(test)]
+mod hostile;
 mod pairs;
 mod prices;
 #[cfg(test)]
 mod props;
 mod redact;
+mod redacted;
 mod sampling;
 mod scrub;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::fmt;
@@ -41,9 +46,11 @@ pub use category::{CategoryError, CategoryRules};
 pub use fields::{ALLOW_FIELDS, DROP_FIELDS};
 pub use hash::HashKey;
 pub use prices::{PriceError, PriceTable};
+pub use redacted::Redacted;
 pub use sampling::sampled;
 pub use usage::Usage;
 
+pub(crate) use fields::snake;
 use fields::{FieldRules, is_identifier_like};
 use fit::{fit, json_len};
 use hash::Hasher;
@@ -109,48 +116,6 @@ pub enum Content {
     Plain,
 }
 
-/// A payload made safe.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Redacted {
-    value: Value,
-    dropped: u32,
-    hashed: u32,
-    truncated: u32,
-    usage: Option<Usage>,
-}
-
-impl Redacted {
-    /// What may be stored: at most as many bytes of JSON as an event's data may have.
-    pub fn value(&self) -> &Value {
-        &self.value
-    }
-
-    /// The value as a JSON text.
-    pub fn text(&self) -> String {
-        self.value.to_string()
-    }
-
-    /// Fields that were removed.
-    pub fn dropped(&self) -> u32 {
-        self.dropped
-    }
-
-    /// Values and field names that were replaced by hashes.
-    pub fn hashed(&self) -> u32 {
-        self.hashed
-    }
-
-    /// Values that were cut.
-    pub fn truncated(&self) -> u32 {
-        self.truncated
-    }
-
-    /// Token usage that was found before redaction.
-    pub fn usage(&self) -> Option<&Usage> {
-        self.usage.as_ref()
-    }
-}
-
 /// How payloads are made safe. Built once; share it in an `Arc`.
 pub struct Policy {
     id: String,
@@ -178,7 +143,6 @@ impl Policy {
         let max_event_bytes = settings.max_event_bytes.max(MIN_EVENT_BYTES);
         let content = json!([
             "omnitrace/policy/1",
-            hasher.name(),
             rules.canonical(),
             settings.capture_content,
             max_event_bytes,
@@ -217,7 +181,7 @@ impl Policy {
         content: Content,
     ) -> Redacted {
         let mut pass = self.pass(content);
-        let mut container = Container::new(Value::Array(Vec::new()), &pass);
+        let mut container = Container::new(Value::Array(Vec::new()), 0, &mut pass);
         let mut usage = None;
         for (encoding, data) in payloads {
             let (node, found) = self.payload_node(&mut pass, encoding, data);
@@ -265,6 +229,9 @@ impl Policy {
     /// An error type as it is where it looks like a name, else scrubbed and cut at
     /// [`ERROR_TYPE_BYTES`] bytes.
     pub fn error_type(&self, text: &str) -> String {
+        if is_identifier_like(text, ERROR_TYPE_BYTES) && !scrub::has_secret_shape(text) {
+            return text.to_owned();
+        }
         scrub::scrub_and_cut(text, &self.rules, usize::MAX, ERROR_TYPE_BYTES).0
     }
 
@@ -285,12 +252,15 @@ impl Policy {
                 .iter()
                 .fold(0_u32, |sum, (_, part)| sum.saturating_add(count(part)))
         };
-        let (dropped, hashed) = (sum(Redacted::dropped), sum(Redacted::hashed));
-        let mut truncated = sum(Redacted::truncated);
         let fields: Map<String, Value> = parts
             .iter()
             .map(|(name, part)| ((*name).to_owned(), part.value.clone()))
             .collect();
+        let hashed = sum(Redacted::hashed);
+        let mut truncated = sum(Redacted::truncated);
+        // Of two parts with one name the last stays.
+        let same_name = u32::try_from(parts.len() - fields.len()).unwrap_or(u32::MAX);
+        let dropped = sum(Redacted::dropped).saturating_add(same_name);
         let mut data = Value::Object(fields);
         // Room for `_redaction` with the largest counts that there are.
         let largest = summary(u32::MAX, u32::MAX, u32::MAX);
@@ -301,6 +271,14 @@ impl Policy {
             fields.insert("_redaction".to_owned(), summary(dropped, hashed, truncated));
         }
         Some(data.to_string())
+    }
+
+    /// Whose content the arguments of an activity are, by the rules on its type.
+    pub(crate) fn content(&self, activity_type: &str) -> Content {
+        match self.categories.category(activity_type) {
+            Some("model") => Content::Model,
+            _ => Content::Plain,
+        }
     }
 
     /// What an activity is: by the rules on its type, else `model` if it used tokens.
@@ -338,13 +316,14 @@ impl Policy {
 
     /// A document, if it is one. What was counted of half a document does not count.
     fn json_node(&self, pass: &mut Pass<'_>, data: &[u8]) -> Option<Node> {
-        let counted = (pass.dropped, pass.hashed, pass.truncated);
+        let before = (pass.dropped, pass.hashed, pass.truncated, pass.counting);
         let mut document = serde_json::Deserializer::from_slice(data);
-        let node = pass
-            .run(&mut document)
-            .and_then(|node| document.end().map(|()| node));
+        let node = pass.run(&mut document).and_then(|node| {
+            document.end()?;
+            Ok(node)
+        });
         if node.is_err() {
-            (pass.dropped, pass.hashed, pass.truncated) = counted;
+            (pass.dropped, pass.hashed, pass.truncated, pass.counting) = before;
         }
         node.ok()
     }

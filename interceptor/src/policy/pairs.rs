@@ -1,8 +1,8 @@
 //! Names with secret values inside text: `password=…`, `"apiKey": "…"`, `--token …`, `<pwd>…`.
 //!
 //! Invariant: the value goes as far as it may be part of the secret: to its closing quote or
-//! bracket, else to the next blank or separator; after `authorization` and `cookie` to the end of
-//! the line. Every byte is looked at a fixed number of times.
+//! bracket, else to the next blank or separator; unquoted after `authorization` and `cookie`, to the
+//! end of the line. Every byte is looked at a fixed number of times.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -33,7 +33,7 @@ const SECRET_TAILS: &[&str] = &["access_key", "account_key", "sig", "signature"]
 /// A word before the name is taken too, for `api key: …`.
 static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?:([A-Za-z][A-Za-z0-9_.-]{0,63}) )?([A-Za-z_][A-Za-z0-9_.-]{0,127})\\{0,8}["'`]?\]?[ \t]{0,8}(?:=>|:=|==?|:)[ \t]{0,8}"#,
+        r#"(?:([A-Za-z][A-Za-z0-9_.-]*) )?([A-Za-z_][A-Za-z0-9_.-]*)\\*["'`]?\]?[ \t]*(?:=>|:=|==?|:)[ \t]*"#,
     )
 });
 
@@ -143,7 +143,7 @@ fn value_end(text: &str, to_line_end: bool) -> usize {
                 let (end, quoted) = quoted_end(bytes, at);
                 let whole = quoted && at == 0;
                 at = end;
-                if whole && !to_line_end {
+                if whole {
                     break;
                 }
                 continue;
@@ -159,6 +159,8 @@ fn value_end(text: &str, to_line_end: bool) -> usize {
                 if at == 0 || !rest.starts_with(['(', '[', '{']) {
                     break;
                 }
+                at = text.len() - rest.len();
+                continue;
             }
             b',' | b';' | b'&' if depth == 0 && !to_line_end => break,
             _ => {}
@@ -249,6 +251,10 @@ mod tests {
             "Authorization: [redacted]\nHost: x",
         );
         check("Set-Cookie: a=b; c=d", "Set-Cookie: [redacted]");
+        check(
+            r#"{"cookie": "a=b; c", "n": 1}"#,
+            r#"{"cookie": [redacted], "n": 1}"#,
+        );
     }
 
     #[test]

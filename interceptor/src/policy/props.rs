@@ -4,17 +4,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::tests::policy;
 use super::*;
 
 /// What no output may hold. Values and names that are not recognisable as secrets must not hold it
 /// either, because they are hashed.
 const CANARY: &str = "Zx9Qv7canary";
-
-fn policy(change: impl FnOnce(&mut PolicySettings)) -> Policy {
-    let mut settings = PolicySettings::default();
-    change(&mut settings);
-    Policy::new(settings)
-}
 
 /// A secret of a recognisable kind; `tail` makes it unique.
 fn secret() -> impl Strategy<Value = String> {

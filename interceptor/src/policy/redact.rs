@@ -14,11 +14,15 @@ use serde_json::{Map, Number, Value};
 use super::fields::{FieldRules, Treatment, is_identifier_like, is_plain_name};
 use super::fit::{bool_len, field_len, fit, fit_children, json_len, marker, marker_len, str_len};
 use super::hash::{HASH_JSON_BYTES, Hasher};
-use super::scrub::{self, looks_secret, scrub_and_cut};
+use super::scrub::{self, has_secret_shape, looks_secret, scrub_and_cut};
 use super::{ERROR_CHARS, IDENTIFIER_BYTES};
 
 /// Levels of objects and arrays, as `serde_json` limits them in text.
 pub(super) const MAX_DEPTH: u8 = 127;
+
+/// Levels that are kept; what is deeper is cut, so that readers with the same limit can read the
+/// result also where it stands inside other documents.
+const KEPT_DEPTH: u8 = 100;
 
 /// Field names whose treatment is remembered while one document is read.
 const REMEMBERED_NAMES: usize = 128;
@@ -35,7 +39,7 @@ pub(super) struct Pass<'p> {
     pub(super) hashed: u32,
     pub(super) truncated: u32,
     /// The value read now will be replaced by a marker, so only its size counts.
-    counting: bool,
+    pub(super) counting: bool,
     names: HashMap<String, (Treatment, Option<String>)>,
 }
 
@@ -73,9 +77,7 @@ impl<'p> Pass<'p> {
             treatment: Treatment::Hash,
             depth: 0,
         };
-        let mut node = seed.deserialize(document)?;
-        node.size = fit(&mut node.value, node.size, self.cap, &mut self.truncated);
-        Ok(node)
+        seed.deserialize(document)
     }
 
     fn string(&mut self, text: &str, treatment: Treatment) -> Node {
@@ -112,7 +114,7 @@ impl<'p> Pass<'p> {
     fn number(&mut self, number: Number, treatment: Treatment) -> Node {
         let text = number.to_string();
         // A card number is one with or without quotes.
-        match treatment == Treatment::Hash || looks_secret(&text, self.rules) {
+        match treatment == Treatment::Hash || has_secret_shape(&text) {
             true => self.hash(|| Cow::Owned(text)),
             false => Node {
                 size: text.len(),
@@ -178,12 +180,16 @@ pub(super) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(value: Value, pass: &Pass<'_>) -> Self {
+    /// Begins one, given how many levels are around it.
+    pub(super) fn new(value: Value, depth: u8, pass: &mut Pass<'_>) -> Self {
+        let overflown = depth >= KEPT_DEPTH;
+        let was_counting = pass.counting;
+        pass.counting |= overflown;
         Self {
             value,
             size: 2,
-            overflown: false,
-            was_counting: pass.counting,
+            overflown,
+            was_counting,
             truncated_before: pass.truncated,
         }
     }
@@ -312,7 +318,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
         let depth = self.deeper()?;
-        let mut container = Container::new(Value::Array(Vec::new()), self.pass);
+        let mut container = Container::new(Value::Array(Vec::new()), self.depth, self.pass);
         loop {
             let seed = Seed {
                 pass: &mut *self.pass,
@@ -328,7 +334,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Node, A::Error> {
         let depth = self.deeper()?;
-        let mut container = Container::new(Value::Object(Map::new()), self.pass);
+        let mut container = Container::new(Value::Object(Map::new()), self.depth, self.pass);
         while let Some(name) = fields.next_key::<String>()? {
             let (treatment, hashed_name) = self.pass.field(&name);
             if treatment == Treatment::Drop {

@@ -34,11 +34,11 @@ static URL_PASSWORD: LazyLock<Regex> =
 
 static URL_USER: LazyLock<Regex> = LazyLock::new(|| pattern(r#"://[^\s/?#"'<>]+@"#));
 
-/// With its signature, wherever it stands; without, where a word begins. `eyJ`, `eyA`, `ewo`, `ew0`
-/// is how a JSON object begins in base64.
+/// `eyJ`, `eyA`, `ewo`, `ew0` is how a JSON object begins in base64. The first, followed by a payload,
+/// counts wherever it stands, the others where a word begins.
 static JWT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:eyJ|eyA|ewo|ew0)[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}|(?-u:\b)eyJ[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}|_eyJ[A-Za-z0-9_=-]{8,}",
+        r"eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}|(?-u:\b)e(?:yA|wo|w0)[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]{8,}){2,4}|(?-u:\b)eyJ[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}|_eyJ[A-Za-z0-9_=-]{8,}",
     )
 });
 
@@ -53,9 +53,9 @@ static CLOUD_KEY: LazyLock<Regex> = LazyLock::new(|| {
         r"|AIza[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{10,}|GOCSPX-[A-Za-z0-9_-]{10,}",
         r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}",
         r"|xox[a-z]-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,}|hooks\.slack\.com/services/[A-Za-z0-9/]+",
-        r"|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{8,}|whsec_[A-Za-z0-9+/=]{16,}",
-        r"|sk-(?:ant|proj|svcacct|or)-[A-Za-z0-9_-]{8,}|(?-u:\b)sk-[A-Za-z0-9_-]{16,}|_sk-[A-Za-z0-9_-]{16,}",
-        r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{20,}",
+        r"|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{16,}",
+        r"|(?-u:\b)sk-[A-Za-z0-9_-]{16,}|_sk-[A-Za-z0-9_-]{16,}",
+        r"|SG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{40,}|npm_[A-Za-z0-9]{30,}|hf_[A-Za-z0-9]{20,}",
         r"|dop_v1_[a-f0-9]{32,}|hv[sb]\.[A-Za-z0-9_-]{20,}|(?-u:\b)SK[a-f0-9]{32}",
     ))
 });
@@ -69,8 +69,16 @@ static EMAIL: LazyLock<Regex> =
 static SSN: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?-u:\b)[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}(?-u:\b)"));
 
-/// Replaces what looks secret or personal by a name in brackets: `[email]`, `[card]`, `[jwt]`, …
+/// Replaces what looks secret or personal by a name in brackets: `[email]`, `[card]`, `[jwt]`, …,
+/// and values of secret names by `[redacted]`.
 pub(super) fn scrub<'t>(text: &'t str, rules: &FieldRules) -> Cow<'t, str> {
+    let mut text = shapes(text);
+    step(&mut text, |t| Some(pairs::scrub(t, rules)));
+    text
+}
+
+/// Replaces what its own shape gives away.
+fn shapes(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     step(&mut text, |t| {
         t.contains("BEGIN").then(|| PEM.replace_all(t, "[pem]"))
@@ -105,7 +113,6 @@ pub(super) fn scrub<'t>(text: &'t str, rules: &FieldRules) -> Cow<'t, str> {
     });
     step(&mut text, |t| Some(SSN.replace_all(t, "[ssn]")));
     step(&mut text, |t| Some(card::scrub(t)));
-    step(&mut text, |t| Some(pairs::scrub(t, rules)));
     // PostgreSQL stores no NUL, neither in text nor in JSON.
     step(&mut text, |t| {
         t.contains('\0')
@@ -124,7 +131,7 @@ fn step(text: &mut Cow<'_, str>, replace: impl for<'a> FnOnce(&'a str) -> Option
 }
 
 fn is_aws_secret(word: &str) -> bool {
-    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(|b| class(b));
+    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
     word.len() == 40
         && has(u8::is_ascii_uppercase)
         && has(u8::is_ascii_lowercase)
@@ -134,6 +141,11 @@ fn is_aws_secret(word: &str) -> bool {
 /// Whether scrubbing would change the text: it is or holds a secret.
 pub(super) fn looks_secret(text: &str, rules: &FieldRules) -> bool {
     scrub(text, rules) != text
+}
+
+/// Whether the text holds what its own shape gives away.
+pub(super) fn has_secret_shape(text: &str) -> bool {
+    shapes(text) != text
 }
 
 /// Scrubs a text and cuts it at so many characters and bytes. Also says whether it cut.
@@ -248,6 +260,8 @@ mod tests {
             "at /src/main.rs:12:34",
             "commit 0123456789abcdef0123456789abcdef01234567",
             "use serde@1.0.2 in task-runner-with-a-long-name",
+            "task-proj-reporting-daily, disk-or-volume-missing, risk_test_something",
+            "com.example.neworderservice.processpayment.handler",
             "2024-01-02T03:04:05.678901Z",
             "0b5e7a1c-1d2e-4f3a-8b9c-0d1e2f3a4b5c",
             "",
