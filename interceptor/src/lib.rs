@@ -1,3 +1,31 @@
-//! OmniTrace.
+//! OmniTrace records every workflow run and activity attempt of a Temporal worker, without a
+//! changed line in workflows or activities.
+//!
+//! Register one value on the client: see [`OmniTrace`]. What user code wants to add, it tells with
+//! [`record_event`], [`record_artifact`] and [`record_usage`] inside an activity, or with a
+//! [`Recorder`] anywhere.
+//!
+//! - [`config`]: settings and the environment variables that they are read from
+//! - [`policy`]: redaction, truncation, categories, token usage and cost
+//! - [`Counter`]: what is counted, drops above all
 
+pub mod config;
 pub mod policy;
+
+mod attempt;
+mod clock;
+mod counters;
+mod observe;
+mod omnitrace;
+mod queue;
+mod recorder;
+mod sampling;
+mod sdk;
+mod tracker;
+mod writer;
+
+pub use counters::Counter;
+pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
+pub use omnitrace_store as store;
+pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};
+pub use sdk::{ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};

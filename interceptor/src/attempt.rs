@@ -1,0 +1,301 @@
+//! Attempts of activities, and what happens inside them.
+//!
+//! Invariant: an attempt's rows need nothing but the attempt itself, so they can be written by a
+//! process that never saw the workflow. The task-local attempt lets user code record without a
+//! handle; outside an attempt these calls do nothing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use omnitrace_store::key::{EventKey, Step};
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status};
+use serde_json::{Value, json};
+
+use crate::counters::Counter;
+use crate::policy::{Content, Policy, Redacted, offered_attempt, offered_inner};
+use crate::queue::{Observation, Queue, Subject};
+use crate::recorder::event_row;
+use crate::tracker::set_usage;
+
+/// One attempt of an activity, as its worker sees it.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) run: RunKey,
+    pub(crate) step: Step,
+    pub(crate) activity_type: String,
+    pub(crate) attempt: u32,
+    pub(crate) local: bool,
+    /// What the workflow said of sampling; `None` where it said nothing.
+    pub(crate) sampled: Option<bool>,
+    pub(crate) task_queue: String,
+    pub(crate) worker: String,
+    /// When the server scheduled this attempt, by its clock.
+    pub(crate) scheduled_at: Option<Micros>,
+    pub(crate) started_at: Micros,
+    /// A standalone activity is a run of its own.
+    pub(crate) standalone: Option<Standalone>,
+    /// Events recorded inside, so far.
+    pub(crate) inner: AtomicU32,
+}
+
+/// What only a standalone activity has.
+#[derive(Debug)]
+pub(crate) struct Standalone {
+    pub(crate) first_scheduled_at: Option<Micros>,
+    pub(crate) max_attempts: Option<u32>,
+}
+
+/// What is seen of an attempt.
+#[derive(Debug)]
+pub(crate) enum AttemptSeen {
+    Started,
+    Ended {
+        at: Micros,
+        /// It ended after its deadline: the server had given it up.
+        late: bool,
+        end: AttemptEnd,
+    },
+    Inner(Box<InnerEvent>),
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum AttemptEnd {
+    /// With its output as JSON, if it has one.
+    Completed(Option<Vec<u8>>),
+    Failed {
+        error_type: String,
+        message: String,
+        non_retryable: bool,
+    },
+    Canceled,
+    /// The future was dropped.
+    Lost,
+}
+
+/// One thing that happened inside an attempt.
+#[derive(Debug)]
+pub(crate) struct InnerEvent {
+    pub(crate) n: u32,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) at: Micros,
+    pub(crate) latency: Option<Duration>,
+    pub(crate) data: Value,
+}
+
+/// Rows of an attempt; the run's row is there for a standalone activity alone.
+pub(crate) fn rows(
+    attempt: &Attempt,
+    seen: AttemptSeen,
+    policy: &Policy,
+) -> (EventRow, Option<RunRow>) {
+    match seen {
+        AttemptSeen::Inner(inner) => (inner_row(attempt, *inner, policy), None),
+        AttemptSeen::Started => {
+            let row = attempt_row(attempt, policy);
+            let run = run_row(attempt, &row, None, policy);
+            (row, run)
+        }
+        AttemptSeen::Ended { at, late, end } => {
+            let mut row = attempt_row(attempt, policy);
+            row.phase = Phase::Closed;
+            row.ended_at = Some(at);
+            row.latency_ms = Some((at - attempt.started_at) / 1000);
+            let mut output = None;
+            let mut last = true;
+            match end {
+                AttemptEnd::Completed(json) => {
+                    row.status = Status::Completed;
+                    output = json.map(|json| result(policy, "json/plain", &json));
+                }
+                AttemptEnd::Failed {
+                    error_type,
+                    message,
+                    non_retryable,
+                } => {
+                    row.status = Status::Failed;
+                    row.error_type = Some(policy.error_type(&error_type));
+                    row.error_message = Some(policy.error_message(&message));
+                    last = non_retryable;
+                }
+                AttemptEnd::Canceled => {
+                    row.status = Status::Canceled;
+                    row.error_type = Some("CanceledFailure".to_owned());
+                }
+                AttemptEnd::Lost => {
+                    row.status = Status::Lost;
+                    row.source = Source::Inferred;
+                    last = false;
+                }
+            }
+            let usage = output.as_ref().and_then(|output| output.usage());
+            row.category = policy.category(&attempt.activity_type, usage);
+            set_usage(&mut row, usage);
+            let mut detail = detail(attempt);
+            if late {
+                // The server had given it up: whatever it brought is not the truth.
+                detail["late_result"] = json!(row.status.as_str());
+                row.status = Status::TimedOut;
+                row.error_type = Some("TimeoutFailure.StartToClose".to_owned());
+                last = false;
+            }
+            row.data_redacted = data(&Redacted::plain(detail), output.as_ref(), policy);
+            let run = run_row(attempt, &row, Some((last, output.as_ref())), policy);
+            (row, run)
+        }
+    }
+}
+
+/// Whether the row of this event is offered at all, and what is counted if not.
+pub(crate) fn offered(attempt: &Attempt, seen: &AttemptSeen) -> bool {
+    match seen {
+        AttemptSeen::Inner(inner) => offered_inner(inner.n),
+        AttemptSeen::Started | AttemptSeen::Ended { .. } => offered_attempt(attempt.attempt),
+    }
+}
+
+/// The result of an activity: a model's where it says what tokens it used.
+pub(crate) fn result(policy: &Policy, encoding: &str, data: &[u8]) -> Redacted {
+    let plain = policy.payload(encoding, data, Content::Plain);
+    match plain.usage() {
+        Some(_) => policy.payload(encoding, data, Content::Model),
+        None => plain,
+    }
+}
+
+fn attempt_key(attempt: &Attempt) -> EventKey {
+    EventKey::new(
+        "activity",
+        attempt.step.clone(),
+        &attempt.activity_type,
+        attempt.attempt,
+    )
+}
+
+fn attempt_row(attempt: &Attempt, policy: &Policy) -> EventRow {
+    let mut row = EventRow::new(attempt.run.clone(), attempt_key(attempt));
+    row.status = Status::Running;
+    row.scheduled_at = attempt.scheduled_at;
+    row.started_at = Some(attempt.started_at);
+    row.category = policy.category(&attempt.activity_type, None);
+    row.data_redacted = data(&Redacted::plain(detail(attempt)), None, policy);
+    row.policy_id = policy.id().to_owned();
+    if attempt.standalone.is_none() {
+        let step = EventKey::new("activity", attempt.step.clone(), &attempt.activity_type, 0);
+        row.parent_key = Some(step.to_string());
+    }
+    row
+}
+
+fn detail(attempt: &Attempt) -> Value {
+    let mut detail = json!({ "task_queue": attempt.task_queue, "worker": attempt.worker });
+    if attempt.local {
+        detail["local"] = json!(true);
+    }
+    detail
+}
+
+fn data(detail: &Redacted, output: Option<&Redacted>, policy: &Policy) -> Option<String> {
+    let mut parts = vec![("detail", detail)];
+    parts.extend(output.map(|output| ("output", output)));
+    policy.compose(&parts)
+}
+
+fn run_row(
+    attempt: &Attempt,
+    row: &EventRow,
+    end: Option<(bool, Option<&Redacted>)>,
+    policy: &Policy,
+) -> Option<RunRow> {
+    let standalone = attempt.standalone.as_ref()?;
+    let key = attempt.run.clone();
+    let mut run = RunRow::new(key);
+    run.trace_id = omnitrace_store::ids::trace_id(
+        &attempt.run.namespace,
+        &attempt.run.workflow_id,
+        &attempt.run.run_id,
+    );
+    run.workflow_type.clone_from(&attempt.activity_type);
+    run.task_queue.clone_from(&attempt.task_queue);
+    run.started_at = standalone.first_scheduled_at;
+    run.max_attempts = standalone.max_attempts;
+    "activity".clone_into(&mut run.trigger);
+    run.steps_seen = 1;
+    policy.id().clone_into(&mut run.policy_id);
+    let exhausted = standalone
+        .max_attempts
+        .is_some_and(|max| attempt.attempt >= max);
+    if let Some((last, output)) = end
+        && (last || exhausted)
+        && row.status != Status::Lost
+    {
+        run.phase = Phase::Closed;
+        run.status = row.status;
+        run.closed_at = row.ended_at;
+        run.attempt = attempt.attempt;
+        run.error_type.clone_from(&row.error_type);
+        run.error_message.clone_from(&row.error_message);
+        run.output_redacted = output.and_then(|output| policy.compose(&[("output", output)]));
+    }
+    Some(run)
+}
+
+fn inner_row(attempt: &Attempt, inner: InnerEvent, policy: &Policy) -> EventRow {
+    let step = attempt.step.inner(inner.n);
+    let key = EventKey::new(inner.kind, step, inner.name, attempt.attempt);
+    let run = attempt.run.clone();
+    let mut row = event_row(run, key, inner.at, inner.latency, inner.data, policy);
+    row.parent_key = Some(attempt_key(attempt).to_string());
+    row
+}
+
+/// The attempt that the current task works on, and where to tell of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Current {
+    pub(crate) attempt: Arc<Attempt>,
+    pub(crate) queue: Queue,
+}
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+impl Current {
+    /// Makes this the current attempt while the future runs.
+    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, future)
+    }
+
+    /// Runs something with the attempt of the current task; nothing outside one.
+    pub(crate) fn with(f: impl FnOnce(&Self)) {
+        // `Err` means: not inside an attempt.
+        let _ = CURRENT.try_with(f);
+    }
+
+    pub(crate) fn record(&self, kind: &str, name: &str, latency: Option<Duration>, data: Value) {
+        if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            self.queue.counters().add(Counter::DroppedInvalidKey, 1);
+            return;
+        }
+        let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
+        let at = self.queue.now();
+        let size = 256 + name.len() + crate::queue::json_size(&data);
+        self.queue
+            .offer(size, Subject::Attempt(&self.attempt.run), || {
+                Observation::Attempt(
+                    self.attempt.clone(),
+                    AttemptSeen::Inner(Box::new(InnerEvent {
+                        n,
+                        kind: kind.to_owned(),
+                        name: name.to_owned(),
+                        at,
+                        latency,
+                        data,
+                    })),
+                )
+            });
+    }
+}

@@ -1,0 +1,242 @@
+//! What is seen of a run, whoever saw it: a worker or the reader of a history.
+//!
+//! Invariant: no type of the SDK and no raw payload in here. Payloads are redacted before they
+//! become part of an observation, so whatever is kept of a run in memory is safe and bounded.
+
+use omnitrace_store::row::{Micros, RunKey, Status};
+
+use crate::policy::Redacted;
+
+/// What reached a workflow in one activation.
+#[derive(Clone, Debug)]
+pub(crate) struct Activation {
+    /// Run.
+    pub(crate) run_id: String,
+    /// Workflow time.
+    pub(crate) at: Micros,
+    /// Whether history is replayed.
+    pub(crate) replaying: bool,
+    /// Events of the history up to this task.
+    pub(crate) history_length: u32,
+    /// In order.
+    pub(crate) jobs: Vec<Job>,
+}
+
+impl Activation {
+    /// Whether it only asks: queries leave nothing in history.
+    pub(crate) fn is_query_only(&self) -> bool {
+        !self.jobs.is_empty() && self.jobs.iter().all(|job| matches!(job, Job::Query))
+    }
+}
+
+/// One thing that reached a workflow.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    Initialize(Box<RunStart>),
+    TimerFired {
+        seq: u32,
+    },
+    ActivityResolved {
+        seq: u32,
+        outcome: Outcome,
+    },
+    ChildStarted {
+        seq: u32,
+        run_id: String,
+    },
+    ChildNotStarted {
+        seq: u32,
+        failure: Failure,
+    },
+    ChildResolved {
+        seq: u32,
+        outcome: Outcome,
+    },
+    SignalDelivered {
+        seq: u32,
+        failure: Option<Failure>,
+    },
+    CancelDelivered {
+        seq: u32,
+        failure: Option<Failure>,
+    },
+    Signal {
+        event_id: i64,
+        name: String,
+        input: Redacted,
+    },
+    CancelRequested {
+        reason: Redacted,
+    },
+    Update {
+        protocol_id: String,
+        id: String,
+        name: String,
+        input: Redacted,
+    },
+    PatchKnown {
+        id: String,
+    },
+    NexusStarted {
+        seq: u32,
+        failure: Option<Failure>,
+    },
+    NexusResolved {
+        seq: u32,
+        outcome: Outcome,
+    },
+    Query,
+    Evicted(Eviction),
+}
+
+/// Why a run left a worker's cache, as far as it tells what the server accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eviction {
+    /// `WORKFLOW_EXECUTION_ENDING`: the closing command was accepted.
+    ExecutionEnding,
+    /// `CACHE_FULL`: the last task was accepted, unless one was still open.
+    CacheFull,
+    /// Any other reason: proves nothing.
+    Other,
+}
+
+/// Where a run comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct RunStart {
+    pub(crate) key: RunKey,
+    pub(crate) workflow_type: String,
+    pub(crate) task_queue: String,
+    pub(crate) started_at: Option<Micros>,
+    pub(crate) input: Redacted,
+    pub(crate) attempt: u32,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) first_execution_run_id: Option<String>,
+    pub(crate) continued_from_run_id: Option<String>,
+    pub(crate) parent: Option<RunKey>,
+    pub(crate) root: Option<(String, String)>,
+    pub(crate) trigger: &'static str,
+    pub(crate) build_id: Option<String>,
+    pub(crate) user: Option<omnitrace_store::row::Identity>,
+    pub(crate) tenant: Option<omnitrace_store::row::Identity>,
+    /// What the caller's `omnitrace` header said of sampling.
+    pub(crate) parent_sampled: Option<bool>,
+}
+
+/// What a workflow answered to an activation.
+#[derive(Clone, Debug)]
+pub(crate) struct Completion {
+    pub(crate) run_id: String,
+    /// `None`: the task failed.
+    pub(crate) commands: Option<Vec<Command>>,
+}
+
+/// One thing that a workflow proposes.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    StartTimer {
+        seq: u32,
+        duration_ms: i64,
+    },
+    CancelTimer {
+        seq: u32,
+    },
+    ScheduleActivity(Box<ScheduleActivity>),
+    CancelActivity {
+        seq: u32,
+    },
+    StartChild {
+        seq: u32,
+        namespace: String,
+        workflow_id: String,
+        workflow_type: String,
+        input: Redacted,
+    },
+    CancelChild {
+        seq: u32,
+    },
+    SignalExternal {
+        seq: u32,
+        workflow_id: String,
+        name: String,
+        input: Redacted,
+    },
+    CancelSignal {
+        seq: u32,
+    },
+    CancelExternal {
+        seq: u32,
+        workflow_id: String,
+    },
+    SetPatch {
+        id: String,
+    },
+    UpdateAccepted {
+        protocol_id: String,
+    },
+    UpdateRejected {
+        protocol_id: String,
+        failure: Failure,
+    },
+    UpdateCompleted {
+        protocol_id: String,
+        output: Redacted,
+    },
+    ScheduleNexus {
+        seq: u32,
+        endpoint: String,
+        service: String,
+        operation: String,
+        input: Redacted,
+    },
+    CancelNexus {
+        seq: u32,
+    },
+    Close {
+        status: Status,
+        output: Option<Redacted>,
+        failure: Option<Failure>,
+    },
+}
+
+/// An activity, local or not, that a workflow schedules.
+#[derive(Clone, Debug)]
+pub(crate) struct ScheduleActivity {
+    pub(crate) seq: u32,
+    pub(crate) activity_id: String,
+    pub(crate) activity_type: String,
+    pub(crate) task_queue: Option<String>,
+    pub(crate) input: Redacted,
+    /// How often the id was used in this run so far, from the `omnitrace` header.
+    pub(crate) nth_use: Option<u32>,
+    pub(crate) local: Option<LocalActivity>,
+}
+
+/// What only a local activity has.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalActivity {
+    /// More than 1 in a chain of backoffs.
+    pub(crate) attempt: u32,
+    /// When the first link of a chain of backoffs was scheduled.
+    pub(crate) original_schedule_time: Option<Micros>,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Completed(Option<Redacted>),
+    Failed(Failure),
+    /// A local activity is tried again after a timer.
+    Backoff {
+        duration_ms: i64,
+        original_schedule_time: Option<Micros>,
+    },
+}
+
+/// A failure without its wrappers, scrubbed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) status: Status,
+    pub(crate) error_type: String,
+    pub(crate) message: Option<String>,
+    pub(crate) stack: Option<String>,
+}

@@ -1,0 +1,327 @@
+//! The handle that a user holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use omnitrace_store::row::RunKey;
+use omnitrace_store::{OpenOptions, ProcessReport};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::config::{DatabaseTarget, Settings};
+use crate::counters::{Counter, Counters};
+use crate::policy::{HashKey, Policy, PolicySettings, PriceTable};
+use crate::queue::Queue;
+use crate::recorder::Recorder;
+use crate::sampling::Sampling;
+use crate::sdk::{self, ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};
+use crate::writer::{self, Control, Gauges, WriterOptions};
+
+/// Namespace of runs that are told by hand.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Rows that wait for the database take at most so many times the bytes of the queue.
+const BUFFER_PER_QUEUE: usize = 4;
+
+/// Records every workflow run and activity attempt of a process. Cheap to clone; call
+/// [`shutdown`](Self::shutdown) on one clone before the process ends.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use omnitrace::OmniTrace;
+/// use std::time::Duration;
+/// use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+///
+/// let omnitrace = OmniTrace::from_env().await;
+/// let url = "http://127.0.0.1:7233".parse()?;
+/// let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
+/// let options = ClientOptions::new("default").plugin(omnitrace.plugin()).build();
+/// let client = Client::new(connection, options)?;
+/// // Workers that are made from this client are recorded.
+/// # drop(client);
+/// omnitrace.shutdown(Duration::from_secs(5)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "what is not registered records nothing"]
+pub struct OmniTrace {
+    recording: Option<Recording>,
+    control: mpsc::UnboundedSender<Control>,
+    counters: Counters,
+    gauges: Gauges,
+}
+
+/// What the interceptors need.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    pub(crate) queue: Queue,
+    pub(crate) sampling: Sampling,
+    /// Names this process in the rows of attempts.
+    pub(crate) worker: Arc<str>,
+}
+
+/// Why rows are not stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The database did not take them. A flush may be tried again; after a shutdown they are lost.
+    #[error("not everything is stored: {0}")]
+    Database(String),
+    /// There was not enough time.
+    #[error("not everything is stored: there was not enough time")]
+    Timeout,
+    /// It was shut down before.
+    #[error("OmniTrace was shut down before")]
+    Stopped,
+}
+
+impl OmniTrace {
+    /// Reads the environment and starts recording. Never fails: what is wrong is logged, one line
+    /// each, and fails towards recording less.
+    pub async fn from_env() -> Self {
+        let (settings, findings) = Settings::from_env();
+        for finding in &findings {
+            tracing::warn!("{finding}");
+        }
+        Self::start(settings)
+    }
+
+    /// Starts recording with these settings.
+    ///
+    /// ```
+    /// use omnitrace::{OmniTrace, config::Settings};
+    ///
+    /// let settings = Settings::default().with_sample_rate(0.25).with_enabled(false);
+    /// let omnitrace = OmniTrace::start(settings);
+    /// assert!(!omnitrace.is_enabled());
+    /// ```
+    pub fn start(settings: Settings) -> Self {
+        let counters = Counters::new();
+        let gauges = Gauges::default();
+        let (control, receiver) = mpsc::unbounded_channel();
+        let recording = settings
+            .enabled
+            .then(|| start_writer(&settings, receiver, &counters, &gauges))
+            .flatten();
+        Self {
+            recording,
+            control,
+            counters,
+            gauges,
+        }
+    }
+
+    /// Whether anything is recorded.
+    pub fn is_enabled(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    /// The value to register on a client: `ClientOptions::new(…).plugin(omnitrace.plugin())`. It
+    /// serves the workers made from that client. Make one for each client, and register it after
+    /// plugins that change the client's codec.
+    pub fn plugin(&self) -> OmniTracePlugin {
+        OmniTracePlugin::new(self.recording.clone())
+    }
+
+    /// The value to register on a `WorkflowReplayer` that shall record: the replayer makes ids up,
+    /// so it is told which run it replays.
+    pub fn replay_plugin(&self, run: RunKey) -> ReplayPlugin {
+        ReplayPlugin::new(self.recording.clone(), run)
+    }
+
+    /// Records workflows, for those who register interceptors one by one: one value per worker. It
+    /// is told the namespace because nothing that it sees tells it, and it records payloads as the
+    /// codec left them. `None` if recording is off.
+    pub fn worker_interceptor(&self, namespace: &str) -> Option<WorkerRecorder> {
+        let recording = self.recording.as_ref()?;
+        Some(sdk::worker_recorder(recording, namespace))
+    }
+
+    /// Records attempts of activities, for those who register interceptors one by one. `None` if
+    /// recording is off.
+    pub fn activity_interceptor(&self) -> Option<ActivityRecorder> {
+        self.recording.as_ref().map(sdk::activity_recorder)
+    }
+
+    /// Tells activities what their workflow decided, for those who register interceptors one by
+    /// one. `None` if recording is off.
+    pub fn workflow_interceptor(
+        &self,
+    ) -> Option<temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor> {
+        let recording = self.recording.as_ref()?;
+        Some(sdk::workflow_recorder(recording.sampling))
+    }
+
+    /// Tells a run by hand, within Temporal or without. The trace id is 32 hex digits, or any text.
+    pub fn recorder(&self, workflow_id: &str, trace_id: &str) -> Recorder {
+        let recording = self.recording.as_ref();
+        let sampled = recording.is_some_and(|r| r.sampling.decide(trace_id, None).is_some());
+        let queue = recording.map(|r| r.queue.clone());
+        Recorder::new(queue, workflow_id, trace_id, sampled)
+    }
+
+    /// Waits until everything offered so far is stored.
+    ///
+    /// # Errors
+    /// When the database did not take it; it stays in memory and is tried again.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        if self.recording.is_none() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.control
+            .send(Control::Flush(reply))
+            .map_err(|_| FlushError::Stopped)?;
+        answer
+            .await
+            .map_err(|_| FlushError::Stopped)?
+            .map_err(FlushError::Database)
+    }
+
+    /// Stores what was offered and stops; at most so long. What is not stored then is lost, and
+    /// logged. Calling it again does nothing.
+    ///
+    /// # Errors
+    /// When something was lost.
+    pub async fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
+        if self.recording.is_none() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + timeout;
+        let (reply, answer) = oneshot::channel();
+        if self
+            .control
+            .send(Control::Shutdown(deadline, reply))
+            .is_err()
+        {
+            return Ok(());
+        }
+        match tokio::time::timeout_at(deadline + Duration::from_secs(1), answer).await {
+            Ok(Ok(stored)) => stored.map_err(FlushError::Database),
+            // Stopped by another clone, meanwhile.
+            Ok(Err(_)) => Ok(()),
+            Err(_) => Err(FlushError::Timeout),
+        }
+    }
+
+    /// What was offered and what became of it.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.counters.get(counter)
+    }
+
+    /// All counters that are not 0, by name.
+    pub fn counters(&self) -> std::collections::BTreeMap<String, u64> {
+        self.counters.snapshot()
+    }
+
+    /// Runs that are being followed now.
+    pub fn live_recorders(&self) -> usize {
+        self.gauges.live_recorders()
+    }
+
+    /// Bytes of observations that wait for the writer now.
+    pub fn queue_bytes(&self) -> usize {
+        self.recording.as_ref().map_or(0, |r| r.queue.used())
+    }
+}
+
+fn start_writer(
+    settings: &Settings,
+    control: mpsc::UnboundedReceiver<Control>,
+    counters: &Counters,
+    gauges: &Gauges,
+) -> Option<Recording> {
+    let sampling = Sampling {
+        rate: settings.sample_rate,
+    };
+    let queue_bytes = usize::try_from(settings.queue_bytes).unwrap_or(usize::MAX);
+    let (queue, items) = Queue::new(queue_bytes, counters.clone());
+    let process = process(settings);
+    let recording = Recording {
+        queue: queue.clone(),
+        sampling,
+        worker: format!("{}@{}", process.pid, process.host).into(),
+    };
+    let options = WriterOptions {
+        policy: Arc::new(policy(settings)),
+        sampling,
+        slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
+        flush: Duration::from_millis(settings.flush_ms),
+        promote_window: Duration::from_secs(settings.promote_window_s),
+        buffer_bytes: queue_bytes.saturating_mul(BUFFER_PER_QUEUE),
+        database: database(settings),
+        process,
+    };
+    let lost = queue.lost().clone();
+    match writer::start(
+        options,
+        items,
+        control,
+        counters.clone(),
+        lost,
+        gauges.clone(),
+    ) {
+        Ok(()) => Some(recording),
+        Err(error) => {
+            tracing::warn!(%error, "OmniTrace records nothing: its thread could not be started");
+            None
+        }
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let prices = settings.prices.as_ref().and_then(|path| {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        let table = text.and_then(|text| PriceTable::from_json(&text).map_err(|e| e.to_string()));
+        table
+            .map_err(|error| {
+                tracing::warn!(
+                    path = %path.display(), %error,
+                    "OMNITRACE_PRICES is not used, the built-in prices are"
+                );
+            })
+            .ok()
+    });
+    Policy::new(PolicySettings {
+        hash_key: settings
+            .hash_key
+            .as_ref()
+            .and_then(|key| HashKey::new(key.expose())),
+        allow_fields: settings.allow_fields.clone(),
+        drop_fields: settings.drop_fields.clone(),
+        capture_content: settings.capture_content,
+        max_event_bytes: settings.max_event_bytes as usize,
+        categories: settings.categories.clone(),
+        prices: prices.unwrap_or_default(),
+    })
+}
+
+fn database(settings: &Settings) -> Option<(omnitrace_store::DatabaseUrl, OpenOptions)> {
+    match &settings.database {
+        DatabaseTarget::Url(url) => {
+            let mut options = OpenOptions::default();
+            options.max_events_per_run = settings.max_events_per_run;
+            options.migrate = settings.migrate;
+            Some((url.clone(), options))
+        }
+        DatabaseTarget::None => None,
+    }
+}
+
+fn process(settings: &Settings) -> ProcessReport {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned());
+    ProcessReport {
+        id: uuid::Uuid::new_v4().to_string(),
+        service: settings.service_name.clone(),
+        host,
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: clock::now(),
+        ..ProcessReport::default()
+    }
+}

@@ -1,0 +1,225 @@
+//! The way from the workflows' and activities' paths to the writer.
+//!
+//! Invariant: offering never waits, never fails and never holds more than the configured bytes.
+//! Room is taken first and the observation is made after, so a full queue costs nothing but a
+//! count. What is lost is remembered by run, so that the writer stops telling half of it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use omnitrace_store::row::{Micros, RunKey};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::attempt::{Attempt, AttemptSeen};
+use crate::counters::{Counter, Counters};
+use crate::recorder::Explicit;
+use crate::sdk::Seen;
+
+/// One thing that was seen.
+#[derive(Debug)]
+pub(crate) enum Observation {
+    /// On a workflow's path, still in the SDK's terms.
+    Workflow(Seen),
+    /// Of an attempt of an activity.
+    Attempt(Arc<Attempt>, AttemptSeen),
+    /// Told by the explicit API.
+    Explicit(Box<Explicit>),
+}
+
+/// An observation on its way.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Position among all that was offered.
+    pub(crate) seq: u64,
+    pub(crate) observation: Observation,
+    /// Returns the room when the item is gone.
+    _room: Room,
+}
+
+#[derive(Debug)]
+struct Room {
+    bytes: usize,
+    used: Arc<AtomicUsize>,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Where observations are offered. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    items: mpsc::UnboundedSender<Item>,
+    used: Arc<AtomicUsize>,
+    limit: usize,
+    seq: Arc<AtomicU64>,
+    lost: Lost,
+    counters: Counters,
+}
+
+/// Whose observation it is, in case it is lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Subject<'a> {
+    /// A workflow's: what follows can't be told without it.
+    Workflow(&'a str),
+    /// An attempt's: it stands for itself.
+    Attempt(&'a RunKey),
+    /// Nobody's.
+    None,
+}
+
+/// What was lost, by run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lost(Arc<Mutex<LostRuns>>);
+
+#[derive(Debug, Default)]
+struct LostRuns {
+    /// Run id to the position of the last observation lost.
+    workflows: HashMap<String, u64>,
+    attempts: HashMap<RunKey, u32>,
+}
+
+/// Runs that are remembered as incomplete; more are just counted.
+const MAX_LOST_RUNS: usize = 100_000;
+
+impl Lost {
+    fn runs(&self) -> std::sync::MutexGuard<'_, LostRuns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a loss. Only ever called where something was dropped, so rarely.
+    pub(crate) fn note(&self, subject: Subject<'_>, seq: u64) {
+        let mut runs = self.runs();
+        if runs.workflows.len() + runs.attempts.len() >= MAX_LOST_RUNS {
+            return;
+        }
+        match subject {
+            Subject::Workflow(run_id) => {
+                let last = runs.workflows.entry(run_id.to_owned()).or_default();
+                *last = seq.max(*last);
+            }
+            Subject::Attempt(run) => {
+                let count = runs.attempts.entry(run.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
+            Subject::None => {}
+        }
+    }
+
+    /// The position of the last observation lost of a workflow, if any.
+    pub(crate) fn of_workflow(&self, run_id: &str) -> Option<u64> {
+        self.runs().workflows.get(run_id).copied()
+    }
+
+    /// The run is told from its beginning again, or is over.
+    pub(crate) fn forget_workflow(&self, run_id: &str) {
+        self.runs().workflows.remove(run_id);
+    }
+
+    /// How many observations of attempts were lost since the last call, by run.
+    pub(crate) fn take_attempts(&self) -> HashMap<RunKey, u32> {
+        std::mem::take(&mut self.runs().attempts)
+    }
+}
+
+impl Queue {
+    /// A queue that holds observations of about so many bytes.
+    pub(crate) fn new(limit: usize, counters: Counters) -> (Self, mpsc::UnboundedReceiver<Item>) {
+        let (items, receiver) = mpsc::unbounded_channel();
+        let queue = Self {
+            items,
+            used: Arc::default(),
+            limit,
+            seq: Arc::default(),
+            lost: Lost::default(),
+            counters,
+        };
+        (queue, receiver)
+    }
+
+    /// Offers an observation of about so many bytes.
+    pub(crate) fn offer(
+        &self,
+        bytes: usize,
+        subject: Subject<'_>,
+        observation: impl FnOnce() -> Observation,
+    ) {
+        self.counters.add(Counter::Offered, 1);
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed);
+        let room = self
+            .used
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                let after = used.checked_add(bytes)?;
+                (after <= self.limit).then_some(after)
+            });
+        if room.is_err() {
+            self.lose(Counter::DroppedQueueFull, subject, seq);
+            return;
+        }
+        let item = Item {
+            seq,
+            observation: observation(),
+            _room: Room {
+                bytes,
+                used: self.used.clone(),
+            },
+        };
+        if self.items.send(item).is_err() {
+            self.lose(Counter::DroppedStopped, subject, seq);
+        }
+    }
+
+    fn lose(&self, reason: Counter, subject: Subject<'_>, seq: u64) {
+        self.counters.add(reason, 1);
+        self.lost.note(subject, seq);
+        if self.counters.get(reason) == 1 {
+            tracing::warn!(
+                reason = reason.name(),
+                "OmniTrace drops observations; further drops are counted, see `omnitrace doctor`"
+            );
+        }
+    }
+
+    /// Bytes that wait now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lost(&self) -> &Lost {
+        &self.lost
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Now, by the clock of this process.
+    pub(crate) fn now(&self) -> Micros {
+        crate::clock::now()
+    }
+}
+
+/// About how many bytes a JSON value takes, without recursion on the reader's stack.
+pub(crate) fn json_size(value: &Value) -> usize {
+    let mut size = 0;
+    let mut rest = vec![value];
+    while let Some(value) = rest.pop() {
+        size += 16;
+        match value {
+            Value::String(text) => size += text.len(),
+            Value::Array(values) => rest.extend(values),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    size += name.len();
+                    rest.push(value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    size
+}

@@ -1,0 +1,323 @@
+//! The explicit API: runs and events that user code tells by itself.
+//!
+//! Invariant: no call fails, waits or panics; what can't be recorded is counted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use omnitrace_store::ids;
+use omnitrace_store::key::EventKey;
+use omnitrace_store::row::{EventRow, Identity, Micros, Phase, RunKey, RunRow, Status};
+use serde_json::Value;
+
+use crate::attempt::Current;
+use crate::counters::Counter;
+use crate::omnitrace::DEFAULT_NAMESPACE;
+use crate::policy::{Content, Policy};
+use crate::queue::{Observation, Queue, Subject, json_size};
+use crate::tracker::set_usage;
+
+/// Tells one run by hand. Made by [`crate::OmniTrace::recorder`]; cheap to clone.
+///
+/// ```
+/// # async fn example(omnitrace: omnitrace::OmniTrace) {
+/// use serde_json::json;
+/// use std::time::Duration;
+///
+/// let recorder = omnitrace.recorder("nightly-import", "4bf92f3577b34da6a3ce929d0e0e4736");
+/// recorder.record_run_start(Some("user-17"), json!({ "files": 3 }));
+/// recorder.record_event(
+///     "tool:1:parse:1", "tool", "parse", Some(Duration::from_millis(12)), json!({ "count": 3 }),
+/// );
+/// recorder.record_run_complete(json!({ "count": 3 }));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    told: Option<Told>,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
+    queue: Queue,
+    run: RunKey,
+    trace_id: Arc<str>,
+    sampled: bool,
+}
+
+/// What user code told of a run.
+#[derive(Debug)]
+pub(crate) struct Explicit {
+    pub(crate) run: RunKey,
+    pub(crate) trace_id: Arc<str>,
+    at: Micros,
+    said: Said,
+}
+
+#[derive(Debug)]
+enum Said {
+    Started {
+        user_id: Option<String>,
+        input: Value,
+    },
+    Event {
+        key: EventKey,
+        latency: Option<Duration>,
+        data: Value,
+    },
+    Completed {
+        output: Value,
+    },
+    Failed {
+        error_type: String,
+        message: String,
+    },
+    Cleared,
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        queue: Option<Queue>,
+        workflow_id: &str,
+        trace_id: &str,
+        sampled: bool,
+    ) -> Self {
+        let run_id = ids::explicit_run_id(trace_id);
+        Self {
+            told: queue.map(|queue| Told {
+                queue,
+                run: RunKey::new(DEFAULT_NAMESPACE, workflow_id, run_id),
+                trace_id: trace_id.into(),
+                sampled,
+            }),
+        }
+    }
+
+    /// Whether the run is recorded whatever becomes of it. If not, it still is when it fails or is
+    /// slow, so tell it all the same unless making the data costs much.
+    pub fn should_record(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.sampled)
+    }
+
+    /// The run begins. The user's id is stored as a hash.
+    pub fn record_run_start(&self, user_id: Option<&str>, input: Value) {
+        let size = json_size(&input);
+        self.tell(size, || Said::Started {
+            user_id: user_id.map(ToOwned::to_owned),
+            input,
+        });
+    }
+
+    /// Something happened, just now, and took so long. The key is `<kind>:<step>:<name>:<attempt>` and
+    /// must agree with kind and name; the same key again replaces nothing that is as good.
+    pub fn record_event(
+        &self,
+        key: &str,
+        kind: &str,
+        name: &str,
+        latency: Option<Duration>,
+        data: Value,
+    ) {
+        let Some(told) = &self.told else { return };
+        match EventKey::parse(key) {
+            Ok(key) if key.kind == kind && key.name == name => {
+                self.tell(json_size(&data), || Said::Event { key, latency, data });
+            }
+            _ => told.queue.counters().add(Counter::DroppedInvalidKey, 1),
+        }
+    }
+
+    /// The run ended well.
+    pub fn record_run_complete(&self, output: Value) {
+        self.tell(json_size(&output), || Said::Completed { output });
+    }
+
+    /// The run failed.
+    pub fn record_run_failed(&self, error_type: &str, message: &str) {
+        self.tell(message.len(), || Said::Failed {
+            error_type: error_type.to_owned(),
+            message: message.to_owned(),
+        });
+    }
+
+    /// Forgets the run without an end: it stays open in the store. Ending it clears it, too.
+    pub fn clear_recorder(&self) {
+        self.tell(0, || Said::Cleared);
+    }
+
+    fn tell(&self, bytes: usize, said: impl FnOnce() -> Said) {
+        let Some(told) = &self.told else { return };
+        told.queue.offer(256 + bytes, Subject::None, || {
+            Observation::Explicit(Box::new(Explicit {
+                run: told.run.clone(),
+                trace_id: told.trace_id.clone(),
+                at: told.queue.now(),
+                said: said(),
+            }))
+        });
+    }
+}
+
+/// Runs that are told by hand and have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct ExplicitRuns {
+    open: HashMap<RunKey, RunRow>,
+}
+
+/// Runs told by hand that are followed at once; the oldest are not known apart, so more are told
+/// without their beginning.
+const MAX_OPEN: usize = 100_000;
+
+impl ExplicitRuns {
+    pub(crate) fn live(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Rows that follow from what was told, and whether the run is over.
+    pub(crate) fn rows(
+        &mut self,
+        explicit: Explicit,
+        policy: &Policy,
+    ) -> (Option<EventRow>, Option<RunRow>, bool) {
+        let Explicit {
+            run,
+            trace_id,
+            at,
+            said,
+        } = explicit;
+        match said {
+            Said::Started { user_id, input } => {
+                let mut row = new_row(&run, &trace_id, policy);
+                row.started_at = Some(at);
+                let input = policy.json(input, Content::Plain);
+                row.input_redacted = policy.compose(&[("input", &input)]);
+                row.user = user_id.map(|id| Identity {
+                    rank: 3,
+                    hash: policy.identity(&id),
+                });
+                if self.open.len() < MAX_OPEN {
+                    self.open.insert(run, row.clone());
+                }
+                (None, Some(row), false)
+            }
+            Said::Event { key, latency, data } => {
+                let row = event_row(run, key, at, latency, data, policy);
+                (Some(row), None, false)
+            }
+            Said::Completed { output } => {
+                let mut row = self.close(&run, &trace_id, at, Status::Completed, policy);
+                let output = policy.json(output, Content::Plain);
+                row.output_redacted = policy.compose(&[("output", &output)]);
+                (None, Some(row), true)
+            }
+            Said::Failed {
+                error_type,
+                message,
+            } => {
+                let mut row = self.close(&run, &trace_id, at, Status::Failed, policy);
+                row.error_type = Some(policy.error_type(&error_type));
+                row.error_message = Some(policy.error_message(&message));
+                (None, Some(row), true)
+            }
+            Said::Cleared => {
+                self.open.remove(&run);
+                (None, None, true)
+            }
+        }
+    }
+
+    fn close(
+        &mut self,
+        run: &RunKey,
+        trace_id: &str,
+        at: Micros,
+        status: Status,
+        policy: &Policy,
+    ) -> RunRow {
+        let open = self.open.remove(run);
+        let mut row = open.unwrap_or_else(|| new_row(run, trace_id, policy));
+        row.phase = Phase::Closed;
+        row.status = status;
+        row.closed_at = Some(at);
+        row
+    }
+}
+
+fn new_row(run: &RunKey, trace_id: &str, policy: &Policy) -> RunRow {
+    let mut row = RunRow::new(run.clone());
+    row.workflow_type.clone_from(&run.workflow_id);
+    trace_id.clone_into(&mut row.trace_id);
+    "api".clone_into(&mut row.trigger);
+    policy.id().clone_into(&mut row.policy_id);
+    row
+}
+
+/// The row of an event that is over when it is told.
+pub(crate) fn event_row(
+    run: RunKey,
+    key: EventKey,
+    at: Micros,
+    latency: Option<Duration>,
+    data: Value,
+    policy: &Policy,
+) -> EventRow {
+    let mut row = EventRow::new(run, key);
+    let micros = latency.map_or(0, |latency| {
+        Micros::try_from(latency.as_micros()).unwrap_or(Micros::MAX)
+    });
+    row.status = Status::Completed;
+    row.phase = Phase::Closed;
+    row.started_at = Some(at.saturating_sub(micros));
+    row.ended_at = Some(at);
+    row.latency_ms = latency.map(|_| micros / 1000);
+    row.category = Some(row.kind.clone());
+    let content = match row.kind.as_str() {
+        "model" => Content::Model,
+        _ => Content::Plain,
+    };
+    let data = policy.json(data, content);
+    set_usage(&mut row, data.usage());
+    row.data_redacted = policy.compose(&[("data", &data)]);
+    policy.id().clone_into(&mut row.policy_id);
+    row
+}
+
+/// Records something that happened inside the current attempt of an activity. Outside one it does
+/// nothing. `kind` is `tool`, `model`, `policy`, `cache`, … (`[a-z_]+`).
+///
+/// ```
+/// omnitrace::record_event("tool", "search", None, serde_json::json!({ "count": 3 }));
+/// ```
+pub fn record_event(kind: &str, name: &str, latency: Option<Duration>, data: Value) {
+    Current::with(|current| current.record(kind, name, latency, data));
+}
+
+/// Records that the current attempt made something that can be looked at: a file, a page, a
+/// report. A URL with a secret in it is scrubbed.
+pub fn record_artifact(name: &str, url: &str) {
+    Current::with(|current| {
+        let data = serde_json::json!({ "url": url });
+        current.record("artifact", name, None, data);
+    });
+}
+
+/// Tokens that a call of a language model used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of the prompt.
+    pub input: u64,
+    /// Of the answer.
+    pub output: u64,
+}
+
+/// Records the tokens that the current attempt used of a model. The cost comes from the price table.
+pub fn record_usage(model: &str, tokens: Tokens) {
+    Current::with(|current| {
+        let data = serde_json::json!({
+            "model": model,
+            "usage": { "input_tokens": tokens.input, "output_tokens": tokens.output },
+        });
+        current.record("model", model, None, data);
+    });
+}

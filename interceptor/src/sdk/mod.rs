@@ -1,0 +1,112 @@
+//! The only code, beside the reader of histories, that names the Temporal SDK.
+//!
+//! Invariant: on a workflow's or activity's path this clones what was seen and offers it to the
+//! queue; it never waits, fails or panics there.
+
+mod activation;
+mod activity;
+mod completion;
+mod failure;
+mod header;
+mod payload;
+mod plugin;
+mod worker;
+mod workflow;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use temporalio_common::{
+    data_converters::{SerializationContextData, WorkflowSerializationContext},
+    payload_visitor::decode_payloads,
+    protos::coresdk::{
+        workflow_activation::WorkflowActivation, workflow_completion::WorkflowActivationCompletion,
+    },
+};
+
+pub use activity::ActivityRecorder;
+pub use plugin::{OmniTracePlugin, ReplayPlugin};
+pub(crate) use plugin::{activity_recorder, worker_recorder};
+pub use worker::WorkerRecorder;
+pub(crate) use workflow::constructor as workflow_recorder;
+
+use crate::counters::{Counter, Counters};
+use crate::observe::{Activation, Completion};
+use crate::policy::Policy;
+use crate::tracker::WorkerId;
+use worker::Origin;
+
+/// How long a user's codec may take to decode one completion.
+const CODEC_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What was seen on a workflow's path, in the SDK's terms.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// The codec has decoded it already.
+    Activation(Arc<Origin>, Box<WorkflowActivation>),
+    /// The codec has encoded it already.
+    Completion(Arc<Origin>, Box<WorkflowActivationCompletion>),
+    WorkerStopped(Arc<Origin>),
+}
+
+/// The same in our own terms.
+#[derive(Debug)]
+pub(crate) enum Observed {
+    Activation(WorkerId, Activation),
+    Completion(WorkerId, Completion),
+    WorkerStopped(WorkerId),
+}
+
+impl Seen {
+    /// The run that it belongs to.
+    pub(crate) fn run_id(&self) -> Option<&str> {
+        match self {
+            Self::Activation(_, activation) => Some(&activation.run_id),
+            Self::Completion(_, completion) => Some(&completion.run_id),
+            Self::WorkerStopped(_) => None,
+        }
+    }
+
+    /// Whether it tells a run from its beginning.
+    pub(crate) fn begins_run(&self) -> bool {
+        match self {
+            Self::Activation(_, activation) => worker::begins_run(activation),
+            Self::Completion(..) | Self::WorkerStopped(_) => false,
+        }
+    }
+
+    /// Which worker saw it.
+    pub(crate) fn worker(&self) -> WorkerId {
+        match self {
+            Self::Activation(origin, _)
+            | Self::Completion(origin, _)
+            | Self::WorkerStopped(origin) => origin.id,
+        }
+    }
+
+    /// Decodes and redacts it.
+    pub(crate) async fn observe(self, policy: &Policy, counters: &Counters) -> Observed {
+        match self {
+            Self::Activation(origin, message) => {
+                Observed::Activation(origin.id, activation::observe(&message, &origin, policy))
+            }
+            Self::Completion(origin, mut message) => {
+                decode(&mut message, &origin, counters).await;
+                Observed::Completion(origin.id, completion::observe(&message, policy))
+            }
+            Self::WorkerStopped(origin) => Observed::WorkerStopped(origin.id),
+        }
+    }
+}
+
+async fn decode(message: &mut WorkflowActivationCompletion, origin: &Origin, counters: &Counters) {
+    let Some(converter) = &origin.data_converter else {
+        return;
+    };
+    let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
+    let decoding = decode_payloads(message, converter.codec(), &context);
+    let decoded = tokio::time::timeout(CODEC_TIMEOUT, decoding).await;
+    if !matches!(decoded, Ok(Ok(()))) {
+        counters.add(Counter::Undecodable, 1);
+    }
+}

@@ -1,0 +1,138 @@
+//! The plugin: one value on a client serves it and all workers made from it.
+//!
+//! Invariant: registering never fails, and a disabled plugin registers nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use omnitrace_store::row::RunKey;
+use temporalio_client::{ClientOptions, ClientPlugin, ErasedClientPlugin, PluginError};
+use temporalio_common::data_converters::DataConverter;
+use temporalio_sdk::{
+    ClientAndWorkerPlugin, WorkerOptions, WorkerPlugin, workflow_replayer::WorkflowReplayerOptions,
+};
+
+use super::worker::{Origin, WorkerRecorder};
+use super::{ActivityRecorder, workflow};
+use crate::omnitrace::{DEFAULT_NAMESPACE, Recording};
+
+const NAME: &str = "omnitrace";
+
+/// Registers OmniTrace on a client and its workers. Made by [`crate::OmniTrace::plugin`]; each
+/// client needs one of its own.
+///
+/// On a `WorkflowReplayer` it records nothing: see [`ReplayPlugin`].
+#[derive(Debug)]
+pub struct OmniTracePlugin {
+    recording: Option<Recording>,
+    client: Mutex<Option<(String, DataConverter)>>,
+}
+
+impl OmniTracePlugin {
+    pub(crate) fn new(recording: Option<Recording>) -> Self {
+        Self {
+            recording,
+            client: Mutex::new(None),
+        }
+    }
+}
+
+impl From<OmniTracePlugin> for ErasedClientPlugin {
+    fn from(plugin: OmniTracePlugin) -> Self {
+        ClientAndWorkerPlugin::new(plugin).into()
+    }
+}
+
+impl ClientPlugin for OmniTracePlugin {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn configure_client_options(&self, options: &mut ClientOptions) -> Result<(), PluginError> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        *client = Some((options.namespace.clone(), options.data_converter.clone()));
+        Ok(())
+    }
+}
+
+impl WorkerPlugin for OmniTracePlugin {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn configure_worker_options(&self, options: &mut WorkerOptions) -> Result<(), PluginError> {
+        let Some(recording) = &self.recording else {
+            return Ok(());
+        };
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let (namespace, converter) = match &*client {
+            Some((namespace, converter)) => (namespace.clone(), Some(converter.clone())),
+            // Registered on a worker alone, against its documentation.
+            None => (DEFAULT_NAMESPACE.to_owned(), None),
+        };
+        let origin = Origin::new(namespace, converter, None);
+        options.worker_interceptor(WorkerRecorder::new(origin, recording.queue.clone()));
+        options.activity_inbound_interceptor(ActivityRecorder::new(
+            recording.queue.clone(),
+            recording.worker.clone(),
+        ));
+        options.workflow_interceptor(workflow::constructor(recording.sampling));
+        Ok(())
+    }
+
+    fn configure_workflow_replayer_options(
+        &self,
+        options: &mut WorkflowReplayerOptions,
+    ) -> Result<(), PluginError> {
+        if let Some(recording) = &self.recording {
+            options.workflow_interceptor(workflow::constructor(recording.sampling));
+        }
+        Ok(())
+    }
+}
+
+/// Records what a `WorkflowReplayer` replays, as the run that it stands for: the replayer's own
+/// ids are made up. Made by [`crate::OmniTrace::replay_plugin`].
+#[derive(Debug)]
+pub struct ReplayPlugin {
+    recording: Option<Recording>,
+    run: RunKey,
+}
+
+impl ReplayPlugin {
+    pub(crate) fn new(recording: Option<Recording>, run: RunKey) -> Self {
+        Self { recording, run }
+    }
+}
+
+impl WorkerPlugin for ReplayPlugin {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn configure_workflow_replayer_options(
+        &self,
+        options: &mut WorkflowReplayerOptions,
+    ) -> Result<(), PluginError> {
+        if let Some(recording) = &self.recording {
+            let converter = options.data_converter.clone();
+            let origin = Origin::new(
+                self.run.namespace.clone(),
+                Some(converter),
+                Some(self.run.clone()),
+            );
+            options.worker_interceptor(WorkerRecorder::new(origin, recording.queue.clone()));
+            options.workflow_interceptor(workflow::constructor(recording.sampling));
+        }
+        Ok(())
+    }
+}
+
+/// The parts of the plugin for those who register them one by one.
+pub(crate) fn worker_recorder(recording: &Recording, namespace: &str) -> WorkerRecorder {
+    let origin = Origin::new(namespace.to_owned(), None, None);
+    WorkerRecorder::new(origin, recording.queue.clone())
+}
+
+pub(crate) fn activity_recorder(recording: &Recording) -> ActivityRecorder {
+    ActivityRecorder::new(recording.queue.clone(), Arc::clone(&recording.worker))
+}

@@ -1,0 +1,388 @@
+//! One observation after the other becomes rows in the buffer.
+//!
+//! Invariant: every row that is made is counted as offered, and ends as exactly one of stored,
+//! unchanged, sampled out or dropped.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy};
+use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
+
+use super::buffer::{Buffer, Put};
+use crate::attempt::{self, Attempt, AttemptSeen};
+use crate::clock;
+use crate::counters::{Counter, Counters};
+use crate::policy::Policy;
+use crate::queue::{Item, Lost, Observation, Subject};
+use crate::recorder::{Explicit, ExplicitRuns};
+use crate::sampling::{self, Held, Sampling};
+use crate::sdk::{Observed, Seen};
+use crate::tracker::{Rows, Trackers};
+
+pub(super) struct Intake {
+    policy: Arc<Policy>,
+    sampling: Sampling,
+    slow_ms: i64,
+    trackers: Trackers,
+    explicit: ExplicitRuns,
+    /// Runs that are followed here, and why they are recorded; `None` if they are left out.
+    decided: HashMap<RunKey, Option<SampledBy>>,
+    /// Runs recorded after all, and when that was decided.
+    promoted: HashMap<RunKey, (SampledBy, Micros)>,
+    held: Held,
+    pub(super) buffer: Buffer,
+    has_store: bool,
+    counters: Counters,
+    lost: Lost,
+    process_id: String,
+}
+
+impl Intake {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, with each part named"
+    )]
+    pub(super) fn new(
+        policy: Arc<Policy>,
+        sampling: Sampling,
+        slow_ms: i64,
+        buffer: Buffer,
+        has_store: bool,
+        counters: Counters,
+        lost: Lost,
+        process_id: String,
+    ) -> Self {
+        Self {
+            policy,
+            sampling,
+            slow_ms,
+            trackers: Trackers::default(),
+            explicit: ExplicitRuns::default(),
+            decided: HashMap::new(),
+            promoted: HashMap::new(),
+            held: Held::new(counters.clone()),
+            buffer,
+            has_store,
+            counters,
+            lost,
+            process_id,
+        }
+    }
+
+    pub(super) fn live_recorders(&self) -> usize {
+        self.trackers.live() + self.explicit.live()
+    }
+
+    pub(super) fn holds_rows(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Takes in one observation. Never panics: what it can't take in is counted.
+    pub(super) async fn take_in(&mut self, item: Item) {
+        let seq = item.seq;
+        let subject = match &item.observation {
+            Observation::Workflow(seen) => seen.run_id().map(ToOwned::to_owned),
+            Observation::Attempt(..) | Observation::Explicit(_) => None,
+        };
+        let taken = AssertUnwindSafe(self.observation(item))
+            .catch_unwind()
+            .await;
+        if taken.is_err() {
+            self.counters.add(Counter::DroppedPanic, 1);
+            if let Some(run_id) = subject {
+                self.lost.note(Subject::Workflow(&run_id), seq);
+            }
+        }
+    }
+
+    async fn observation(&mut self, item: Item) {
+        match item.observation {
+            Observation::Workflow(seen) => {
+                if !self.can_follow(&seen, item.seq) {
+                    self.counters.add(Counter::DroppedRunIncomplete, 1);
+                    return;
+                }
+                let observed = seen.observe(&self.policy, &self.counters).await;
+                self.workflow(observed, item.seq);
+            }
+            Observation::Attempt(attempt, seen) => self.attempt(&attempt, seen),
+            Observation::Explicit(explicit) => self.explicit(*explicit),
+        }
+        self.counters.add(Counter::Taken, 1);
+    }
+
+    /// Once an observation of a run was lost, nothing more is told of it until it is told from
+    /// its beginning.
+    fn can_follow(&mut self, seen: &Seen, seq: u64) -> bool {
+        let Some(run_id) = seen.run_id() else {
+            return true;
+        };
+        let Some(lost_at) = self.lost.of_workflow(run_id) else {
+            return true;
+        };
+        if seq < lost_at {
+            return true;
+        }
+        if seen.begins_run() {
+            self.lost.forget_workflow(run_id);
+            return true;
+        }
+        if let Some(mut row) = self.trackers.forget(seen.worker(), run_id) {
+            row.incomplete = true;
+            self.high_water(row.key.clone(), 1);
+            self.run_row(row, seq);
+        }
+        false
+    }
+
+    fn high_water(&mut self, run: RunKey, count: u32) {
+        let id = self.process_id.clone();
+        self.buffer.seen(HighWater {
+            run,
+            scope: Scope::Process { id },
+            count,
+        });
+    }
+
+    fn workflow(&mut self, observed: Observed, seq: u64) {
+        let rows = match observed {
+            Observed::Activation(worker, activation) => {
+                self.trackers.activation(worker, activation, &self.policy)
+            }
+            Observed::Completion(worker, completion) => {
+                self.trackers.completion(worker, completion, &self.policy)
+            }
+            Observed::WorkerStopped(worker) => {
+                for run in self.trackers.worker_stopped(worker) {
+                    self.decided.remove(&run);
+                }
+                return;
+            }
+        };
+        self.rows(rows, seq);
+    }
+
+    fn rows(&mut self, rows: Rows, seq: u64) {
+        if let Some((run, parent_sampled)) = rows.began
+            && let Some(row) = rows.runs.first()
+        {
+            let why = self.sampling.decide(&row.trace_id, parent_sampled);
+            let (counter, decision) = match why {
+                Some(_) => (Counter::RunsSampled, "recorded"),
+                None => (Counter::RunsNotSampled, "left out"),
+            };
+            self.counters.add(counter, 1);
+            tracing::debug!(
+                workflow_id = run.workflow_id,
+                run_id = run.run_id,
+                trace_id = row.trace_id,
+                rate = self.sampling.rate,
+                decision,
+                "OmniTrace sampling"
+            );
+            self.decided.insert(run, why);
+        }
+        for row in rows.events {
+            if let Some(reason) = sampling::step_reason(&row, self.slow_ms) {
+                self.promote(&row.run, reason);
+            }
+            let sampled = self.is_sampled(&row.run, None);
+            self.event_row(row, sampled, Some(seq));
+        }
+        for row in rows.runs {
+            self.run_row(row, seq);
+        }
+        if let Some(run) = rows.evicted {
+            self.decided.remove(&run);
+        }
+    }
+
+    fn run_row(&mut self, mut row: RunRow, seq: u64) {
+        self.counters.add(Counter::RowsOffered, 1);
+        if let Some(reason) = sampling::run_reason(&row, self.slow_ms) {
+            self.promote(&row.key, reason);
+        }
+        match self.reason(&row.key) {
+            Some(reason) => {
+                row.sampled_by = reason;
+                self.put_run(row, seq);
+            }
+            None => {
+                let ended = row.phase == Phase::Closed;
+                let key = row.key.clone();
+                self.held.run(row, clock::now());
+                if ended {
+                    self.held.discard(&key);
+                }
+            }
+        }
+    }
+
+    /// Why a run is recorded, as far as it is known here.
+    fn reason(&self, run: &RunKey) -> Option<SampledBy> {
+        self.decided
+            .get(run)
+            .copied()
+            .flatten()
+            .or_else(|| self.promoted.get(run).map(|(reason, _)| *reason))
+    }
+
+    /// `said` is what the run's workflow told an attempt, if it told.
+    fn is_sampled(&self, run: &RunKey, said: Option<bool>) -> bool {
+        self.reason(run).is_some()
+            || match self.decided.get(run) {
+                Some(_) => false,
+                None => said.unwrap_or(true),
+            }
+    }
+
+    fn promote(&mut self, run: &RunKey, reason: SampledBy) {
+        if self.is_sampled(run, None) {
+            return;
+        }
+        self.counters.add(Counter::RunsPromoted, 1);
+        tracing::debug!(
+            workflow_id = run.workflow_id,
+            run_id = run.run_id,
+            reason = reason.as_str(),
+            "OmniTrace records a run after all"
+        );
+        let at = clock::now();
+        self.buffer.promotion(Promotion {
+            run: run.clone(),
+            reason,
+            at,
+        });
+        self.release(run, reason, at);
+    }
+
+    /// Other processes found that these runs are to be recorded after all.
+    pub(super) fn promoted(&mut self, promotions: &[Promotion]) {
+        for promotion in promotions {
+            if !self.promoted.contains_key(&promotion.run) {
+                self.release(&promotion.run, promotion.reason, promotion.at);
+            }
+        }
+    }
+
+    fn release(&mut self, run: &RunKey, reason: SampledBy, at: Micros) {
+        self.promoted.insert(run.clone(), (reason, at));
+        if let Some((row, events)) = self.held.take(run) {
+            for event in events {
+                self.put_event(event, None);
+            }
+            if let Some(mut row) = row {
+                row.sampled_by = reason;
+                self.put_run(row, 0);
+            }
+        }
+    }
+
+    fn attempt(&mut self, attempt: &Attempt, seen: AttemptSeen) {
+        self.counters.add(Counter::RowsOffered, 1);
+        if !attempt::offered(attempt, &seen) {
+            self.counters.add(Counter::RowsDroppedStepCap, 1);
+            let step = attempt.step.as_str().to_owned();
+            let (scope, count) = match &seen {
+                AttemptSeen::Inner(inner) => {
+                    let attempt = attempt.attempt;
+                    (Scope::Inner { step, attempt }, inner.n)
+                }
+                _ => (Scope::Attempts { step }, attempt.attempt),
+            };
+            let run = attempt.run.clone();
+            self.buffer.seen(HighWater { run, scope, count });
+            return;
+        }
+        if attempt.standalone.is_some() {
+            // A run of its own, of which nobody decided before.
+            let run = &attempt.run;
+            let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
+            let why = self.sampling.decide(&trace_id, attempt.sampled);
+            self.decided.insert(run.clone(), why);
+        }
+        let sampled = self.is_sampled(&attempt.run, attempt.sampled);
+        let (event, run) = attempt::rows(attempt, seen, &self.policy);
+        self.place_event(event, sampled, None);
+        if let Some(run) = run {
+            self.run_row(run, 0);
+        }
+        if attempt.standalone.is_some() {
+            self.decided.remove(&attempt.run);
+        }
+    }
+
+    fn explicit(&mut self, explicit: Explicit) {
+        let run = explicit.run.clone();
+        let why = self.sampling.decide(&explicit.trace_id, None);
+        self.decided.entry(run.clone()).or_insert(why);
+        let (event, row, over) = self.explicit.rows(explicit, &self.policy);
+        if let Some(event) = event {
+            let sampled = self.is_sampled(&run, None);
+            self.event_row(event, sampled, None);
+        }
+        if let Some(row) = row {
+            self.run_row(row, 0);
+        }
+        if over {
+            self.decided.remove(&run);
+        }
+    }
+
+    fn event_row(&mut self, row: EventRow, sampled: bool, seq: Option<u64>) {
+        self.counters.add(Counter::RowsOffered, 1);
+        self.place_event(row, sampled, seq);
+    }
+
+    fn place_event(&mut self, row: EventRow, sampled: bool, seq: Option<u64>) {
+        if sampled {
+            self.put_event(row, seq);
+        } else {
+            self.held.event(row, clock::now());
+        }
+    }
+
+    fn put_event(&mut self, row: EventRow, seq: Option<u64>) {
+        let run = row.run.clone();
+        let put = self.buffer.event(row);
+        self.placed(put, &run, seq);
+    }
+
+    fn put_run(&mut self, row: RunRow, seq: u64) {
+        let run = row.key.clone();
+        let put = self.buffer.run(row);
+        self.placed(put, &run, Some(seq));
+    }
+
+    fn placed(&mut self, put: Put, run: &RunKey, seq: Option<u64>) {
+        match put {
+            Put::New => {}
+            Put::Merged => self.counters.add(Counter::RowsUnchanged, 1),
+            Put::Full if !self.has_store => self.counters.add(Counter::RowsDroppedNoStore, 1),
+            Put::Full => {
+                self.counters.add(Counter::RowsDroppedBufferFull, 1);
+                match seq {
+                    Some(seq) => self.lost.note(Subject::Workflow(&run.run_id), seq),
+                    None => self.lost.note(Subject::Attempt(run), 0),
+                }
+            }
+        }
+    }
+
+    /// Looks after what has no event of its own.
+    pub(super) fn housekeeping(&mut self, window_start: Micros) {
+        self.held.discard_older(window_start);
+        self.promoted.retain(|_, (_, at)| *at >= window_start);
+        for (run, count) in self.lost.take_attempts() {
+            self.high_water(run, count);
+        }
+    }
+
+    /// Nothing more will come: what was kept of runs that were left out has not shown an error.
+    pub(super) fn end(&mut self) {
+        self.housekeeping(Micros::MAX);
+    }
+}

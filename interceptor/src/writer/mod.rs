@@ -1,0 +1,378 @@
+//! The background writer: everything that happens after an observation was offered.
+//!
+//! Invariant: it runs on a thread of its own, so nothing it does slows a worker; a panic while one
+//! observation is taken in costs that observation, counted.
+
+mod buffer;
+mod intake;
+mod link;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use omnitrace_store::row::Micros;
+use omnitrace_store::{DatabaseUrl, OpenOptions, ProcessReport, WriteReport};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::counters::{Counter, Counters};
+use crate::policy::Policy;
+use crate::queue::{Item, Lost};
+use crate::sampling::Sampling;
+use intake::Intake;
+use link::{Done, Link};
+
+/// How the writer works.
+#[derive(Debug)]
+pub(crate) struct WriterOptions {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) sampling: Sampling,
+    pub(crate) slow_ms: i64,
+    pub(crate) flush: Duration,
+    pub(crate) promote_window: Duration,
+    pub(crate) buffer_bytes: usize,
+    pub(crate) database: Option<(DatabaseUrl, OpenOptions)>,
+    pub(crate) process: ProcessReport,
+}
+
+/// What the handle tells the writer, apart from observations.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Write everything offered so far, and say whether it is stored.
+    Flush(oneshot::Sender<Result<(), String>>),
+    /// The same, and stop. Whatever is not stored at the deadline is counted as lost.
+    Shutdown(Instant, oneshot::Sender<Result<(), String>>),
+}
+
+/// What others may know of the writer's state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauges {
+    live_recorders: Arc<AtomicUsize>,
+}
+
+impl Gauges {
+    pub(crate) fn live_recorders(&self) -> usize {
+        self.live_recorders.load(Ordering::Relaxed)
+    }
+}
+
+/// How often the writer looks after what has no event of its own.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How often a process reports its counters, at most.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// How long the writer goes on without anyone who could shut it down.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// Observations taken in before the writer looks up again.
+const INTAKE_BURST: usize = 256;
+
+/// Starts the writer's thread. It ends on [`Control::Shutdown`], or when all handles are gone and
+/// what they offered is written.
+pub(crate) fn start(
+    options: WriterOptions,
+    items: mpsc::UnboundedReceiver<Item>,
+    control: mpsc::UnboundedReceiver<Control>,
+    counters: Counters,
+    lost: Lost,
+    gauges: Gauges,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("omnitrace-writer".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let writer = Writer::new(options, counters, lost, gauges);
+                writer.run(items, control).await;
+            });
+        })?;
+    Ok(())
+}
+
+struct Writer {
+    intake: Intake,
+    link: Option<Link>,
+    counters: Counters,
+    gauges: Gauges,
+    flush: Duration,
+    promote_window: Duration,
+    /// Since when rows wait.
+    waiting_since: Option<Instant>,
+    flushes: Vec<oneshot::Sender<Result<(), String>>>,
+    process: ProcessReport,
+    reported_at: Option<Instant>,
+}
+
+enum Next {
+    Item(Option<Item>),
+    Control(Option<Control>),
+    Done(Done),
+    Write,
+    Tick,
+}
+
+impl Writer {
+    fn new(options: WriterOptions, counters: Counters, lost: Lost, gauges: Gauges) -> Self {
+        let has_store = options.database.is_some();
+        Self {
+            link: options.database.map(|(url, open)| Link::new(url, open)),
+            intake: Intake::new(
+                options.policy,
+                options.sampling,
+                options.slow_ms,
+                buffer::Buffer::new(if has_store { options.buffer_bytes } else { 0 }),
+                has_store,
+                counters.clone(),
+                lost,
+                options.process.id.clone(),
+            ),
+            counters,
+            gauges,
+            flush: options.flush,
+            promote_window: options.promote_window,
+            waiting_since: None,
+            flushes: Vec::new(),
+            process: options.process,
+            reported_at: None,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut items: mpsc::UnboundedReceiver<Item>,
+        mut control: mpsc::UnboundedReceiver<Control>,
+    ) {
+        let mut tick = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            let write_at = self.write_at();
+            let next = tokio::select! {
+                biased;
+                control = control.recv() => Next::Control(control),
+                done = done(&mut self.link) => Next::Done(done),
+                () = sleep_until(write_at) => Next::Write,
+                item = items.recv() => Next::Item(item),
+                _ = tick.tick() => Next::Tick,
+            };
+            match next {
+                Next::Item(Some(item)) => self.take_in(item, &mut items).await,
+                // All handles are gone: write what there is, for a while.
+                Next::Item(None) | Next::Control(None) => {
+                    let deadline = Instant::now() + LAST_WRITES;
+                    // `Err` was logged, and nobody is there to be told.
+                    let _ = self.shutdown(deadline, &mut items).await;
+                    return;
+                }
+                Next::Control(Some(Control::Flush(reply))) => {
+                    self.drain(&mut items).await;
+                    self.flushes.push(reply);
+                    if let Some(link) = &mut self.link {
+                        link.hurry();
+                    }
+                    self.answer_flushes();
+                }
+                Next::Control(Some(Control::Shutdown(deadline, reply))) => {
+                    let stored = self.shutdown(deadline, &mut items).await;
+                    // `Err` means: nobody waits for the answer.
+                    let _ = reply.send(stored);
+                    return;
+                }
+                Next::Done(done) => {
+                    self.finish(&done);
+                    self.answer_flushes();
+                }
+                Next::Write => self.write(false),
+                Next::Tick => self.tick(),
+            }
+            self.after_intake();
+        }
+    }
+
+    async fn take_in(&mut self, first: Item, items: &mut mpsc::UnboundedReceiver<Item>) {
+        self.intake.take_in(first).await;
+        for _ in 1..INTAKE_BURST {
+            let Ok(item) = items.try_recv() else { break };
+            self.intake.take_in(item).await;
+        }
+    }
+
+    async fn drain(&mut self, items: &mut mpsc::UnboundedReceiver<Item>) {
+        while let Ok(item) = items.try_recv() {
+            self.intake.take_in(item).await;
+        }
+        self.after_intake();
+    }
+
+    fn after_intake(&mut self) {
+        let live = self.intake.live_recorders();
+        self.gauges.live_recorders.store(live, Ordering::Relaxed);
+        if self.intake.buffer.is_empty() {
+            self.waiting_since = None;
+        } else if self.waiting_since.is_none() {
+            self.waiting_since = Some(Instant::now());
+        }
+    }
+
+    /// When the next batch is to be written, if any waits and no other is on its way.
+    fn write_at(&self) -> Option<Instant> {
+        let link = self.link.as_ref().filter(|link| !link.is_busy())?;
+        let hurry = self.intake.buffer.is_batch() || !self.flushes.is_empty();
+        let due = if hurry {
+            self.waiting_since?
+        } else {
+            self.waiting_since? + self.flush
+        };
+        Some(
+            link.not_before()
+                .map_or(due, |not_before| due.max(not_before)),
+        )
+    }
+
+    fn write(&mut self, last: bool) {
+        let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
+            return;
+        };
+        let mut batch = self.intake.buffer.take();
+        let report_due = self
+            .reported_at
+            .is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        if report_due || last {
+            self.reported_at = Some(Instant::now());
+            self.process.updated_at = clock::now();
+            self.process.counters = self.counters.snapshot();
+            batch.process = Some(self.process.clone());
+        }
+        link.write(batch);
+        self.waiting_since = (!self.intake.buffer.is_empty()).then(Instant::now);
+    }
+
+    fn finish(&mut self, done: &Done) {
+        match done {
+            Done::Written(report) => self.count(report),
+            Done::Refused(batch, error) => {
+                if self.counters.get(Counter::WriteErrors) == 0 {
+                    tracing::warn!(%error, "OmniTrace cannot store rows; they wait in memory");
+                }
+                self.counters.add(Counter::WriteErrors, 1);
+                let merged = self.intake.buffer.put_back(batch);
+                self.counters.add(Counter::RowsUnchanged, merged);
+                let failed = std::mem::take(&mut self.flushes);
+                for reply in failed {
+                    // `Err` means: nobody waits for the answer.
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+            Done::Promotions(promotions) => self.intake.promoted(promotions),
+        }
+    }
+
+    fn count(&self, report: &WriteReport) {
+        let stored = report.changed_events.len() + report.changed_runs.len();
+        let unchanged = report.unchanged_events + report.unchanged_runs;
+        self.counters.add(Counter::RowsStored, stored as u64);
+        self.counters.add(Counter::RowsUnchanged, unchanged);
+        self.counters
+            .add(Counter::RowsDroppedCap, report.cut_events);
+        self.counters
+            .add(Counter::RowsDroppedGhost, report.ghost_events);
+    }
+
+    fn answer_flushes(&mut self) {
+        let busy = self.link.as_ref().is_some_and(Link::is_busy);
+        if !busy && self.intake.buffer.is_empty() {
+            for reply in self.flushes.drain(..) {
+                // `Err` means: nobody waits for the answer.
+                let _ = reply.send(Ok(()));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = clock::now();
+        let window = Micros::try_from(self.promote_window.as_micros()).unwrap_or(Micros::MAX);
+        self.intake.housekeeping(now.saturating_sub(window));
+        let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
+            return;
+        };
+        if self.intake.holds_rows() && link.is_open() {
+            link.poll_promotions(now.saturating_sub(window));
+        } else if self
+            .reported_at
+            .is_none_or(|at| at.elapsed() >= REPORT_EVERY)
+            && link.not_before().is_none_or(|at| at <= Instant::now())
+            && self.counters.snapshot() != self.process.counters
+        {
+            self.write(false);
+        }
+    }
+
+    async fn shutdown(
+        &mut self,
+        deadline: Instant,
+        items: &mut mpsc::UnboundedReceiver<Item>,
+    ) -> Result<(), String> {
+        items.close();
+        let drained = tokio::time::timeout_at(deadline, self.drain(items)).await;
+        self.intake.end();
+        let mut reported = false;
+        while drained.is_ok() {
+            let Some(link) = &mut self.link else { break };
+            if link.is_busy() {
+                match tokio::time::timeout_at(deadline, link.done()).await {
+                    Ok(done) => self.finish(&done),
+                    Err(_) => break,
+                }
+                continue;
+            }
+            if self.intake.buffer.is_empty() && reported {
+                break;
+            }
+            let wait = link.not_before().unwrap_or_else(Instant::now);
+            if wait >= deadline {
+                break;
+            }
+            tokio::time::sleep_until(wait).await;
+            reported = true;
+            self.write(true);
+            // What this write brings is reported by one more.
+            reported &= self.intake.buffer.is_empty();
+        }
+        let left = self.intake.buffer.rows();
+        self.counters.add(Counter::RowsDroppedShutdown, left as u64);
+        let result = match (left, &self.link) {
+            (0, _) => Ok(()),
+            (
+                rows,
+                Some(Link {
+                    error: Some(error), ..
+                }),
+            ) => Err(format!("{rows} rows were not stored: {error}")),
+            (rows, _) => Err(format!("{rows} rows were not stored in time")),
+        };
+        if let Err(error) = &result {
+            tracing::warn!(%error, "OmniTrace stopped");
+        }
+        if let Some(link) = &mut self.link {
+            link.close().await;
+        }
+        result
+    }
+}
+
+async fn done(link: &mut Option<Link>) -> Done {
+    match link {
+        Some(link) => link.done().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,4 @@
+//! Everything against a real Temporal server.
+
+mod recording;
+mod workflows;
