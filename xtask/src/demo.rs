@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::tools::dev_server::{DevServer, Ui};
+use crate::tools::dev_server::{DevServer, Ui, temporal_variables};
 use crate::tools::{Host, protoc, temporal};
 use crate::{cargo, interrupt, process, say, shell_quoted};
 
@@ -41,6 +41,11 @@ pub(crate) fn run(host: &Host, once: bool, folder: Option<PathBuf>) -> Result<()
         .arg(&folder)
         .args(["--address", &server.address()])
         .env(DATABASE_VARIABLE, recorded.database());
+    if matches!(server, Server::Ours(_)) {
+        for name in temporal_variables(host) {
+            worker.env_remove(name);
+        }
+    }
     process::expect(process::run(&mut worker)?, "the example worker")?;
 
     recorded.show_one()?;

@@ -211,7 +211,7 @@ fn unless_orphaned(setpriv: Option<&Path>, program: &Path) -> Command {
 }
 
 /// The user's settings for other servers: addresses, keys and TLS that would not fit ours.
-fn temporal_variables(host: &Host) -> Vec<String> {
+pub(crate) fn temporal_variables(host: &Host) -> Vec<String> {
     host.names()
         .filter(|name| name.starts_with("TEMPORAL_"))
         .map(str::to_owned)

@@ -31,11 +31,27 @@ pub(crate) fn given_address(host: &Host) -> Result<Option<String>, Error> {
     )))
 }
 
-/// Whether a TCP connection to `host:port` can be made.
+/// Whether a TCP connection to `host:port`, or to the host of a URL, can be made.
 pub(crate) fn answers(address: &str) -> bool {
-    address.to_socket_addrs().is_ok_and(|mut resolved| {
-        resolved.any(|one| TcpStream::connect_timeout(&one, Duration::from_secs(2)).is_ok())
-    })
+    host_and_port(address)
+        .to_socket_addrs()
+        .is_ok_and(|mut resolved| {
+            resolved.any(|one| TcpStream::connect_timeout(&one, Duration::from_secs(2)).is_ok())
+        })
+}
+
+/// `https://host:port/` → `host:port`, with the scheme's port if the URL has none.
+fn host_and_port(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let after_ipv6 = host.rsplit(']').next().unwrap_or_default();
+    match (after_ipv6.contains(':'), scheme) {
+        (true, _) => host.to_owned(),
+        (false, "https") => format!("{host}:443"),
+        (false, _) => format!("{host}:80"),
+    }
 }
 
 /// Finds or obtains the program.
@@ -255,6 +271,15 @@ mod tests {
         fake.set("TEMPORAL_ADDRESS", "127.0.0.1:1");
         let message = given_address(&fake.host).unwrap_err().to_string();
         assert!(message.contains("127.0.0.1:1") && message.contains("unset"));
+    }
+
+    #[test]
+    fn an_address_may_be_a_url() {
+        assert_eq!(host_and_port("localhost:7233"), "localhost:7233");
+        assert_eq!(host_and_port("http://localhost:7233/"), "localhost:7233");
+        assert_eq!(host_and_port("https://a.example"), "a.example:443");
+        assert_eq!(host_and_port("http://[::1]"), "[::1]:80");
+        assert_eq!(host_and_port("http://[::1]:7233"), "[::1]:7233");
     }
 
     #[test]
