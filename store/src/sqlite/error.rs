@@ -18,7 +18,7 @@ pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| BUSY.contains(&code))
 }
 
-pub(super) fn is_damaged(error: &sqlx::Error) -> bool {
+fn is_damaged(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| DAMAGED.contains(&code))
 }
 
@@ -27,6 +27,16 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(error) => one_line(error.message()),
         None => one_line(&error.to_string()),
+    }
+}
+
+/// Why a file could not be opened.
+pub(super) fn open_reason(error: &sqlx::Error) -> String {
+    let reason = reason(error);
+    if is_damaged(error) {
+        format!("the file is damaged or no database ({reason}), move it away")
+    } else {
+        reason
     }
 }
 

@@ -8,6 +8,7 @@ mod columns;
 mod error;
 mod open;
 mod read;
+mod schema;
 mod settle;
 mod url;
 mod write;
@@ -15,9 +16,9 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
 use tokio::sync::RwLock;
 
+use self::open::Opened;
 use crate::store::{Batch, OpenError, OpenOptions, ReadError, WriteError, WriteReport};
 
 /// An open SQLite file. Cheap to clone.
@@ -33,14 +34,14 @@ struct Inner {
 
 #[derive(Debug)]
 enum State {
-    Open(open::Opened),
+    Open(Arc<Opened>),
     /// The file went away and could not be opened anew yet.
     Lost,
     /// [`SqliteStore::close`] was called.
     Closed,
 }
 
-/// Why there is no pool.
+/// Why there is nothing to read from or write to.
 #[derive(Debug, thiserror::Error)]
 enum NotOpen {
     #[error("the store is closed")]
@@ -55,7 +56,7 @@ impl SqliteStore {
         Ok(Self(Arc::new(Inner {
             path: path.to_owned(),
             options,
-            state: RwLock::new(State::Open(opened)),
+            state: RwLock::new(State::Open(Arc::new(opened))),
         })))
     }
 
@@ -66,14 +67,16 @@ impl SqliteStore {
         if batch.is_empty() {
             return Ok(WriteReport::default());
         }
-        let pool = self
-            .pool()
-            .await
+        let opened = (self.opened().await)
             .map_err(|e| WriteError::Retry(error::one_line(&e.to_string())))?;
-        let report = write::write(&pool, batch, self.0.options.max_events_per_run)
+        let mut writer = opened.writer().await;
+        let Some(connection) = writer.as_mut() else {
+            return Err(WriteError::Retry("it is being closed".to_owned()));
+        };
+        let report = write::write(connection, batch, self.0.options.max_events_per_run)
             .await
             .map_err(|e| error::write_error(&e))?;
-        if !self.is_in_place(&pool).await {
+        if !opened.is_in_place(&self.0.path) {
             return Err(WriteError::Retry(
                 "its file was moved or deleted during the write".to_owned(),
             ));
@@ -84,47 +87,39 @@ impl SqliteStore {
     pub(crate) async fn close(&self) {
         let state = std::mem::replace(&mut *self.0.state.write().await, State::Closed);
         if let State::Open(opened) = state {
-            opened.pool.close().await;
+            opened.close().await;
         }
     }
 
-    /// A pool on the file that is at the path now.
-    async fn pool(&self) -> Result<SqlitePool, NotOpen> {
+    /// Connections to the file that is at the path now.
+    async fn opened(&self) -> Result<Arc<Opened>, NotOpen> {
+        let path = &self.0.path;
         match &*self.0.state.read().await {
-            State::Open(opened) if opened.is_in_place(&self.0.path) => {
-                return Ok(opened.pool.clone());
-            }
+            State::Open(opened) if opened.is_in_place(path) => return Ok(Arc::clone(opened)),
             State::Closed => return Err(NotOpen::Closed),
             State::Open(_) | State::Lost => {}
         }
         let mut state = self.0.state.write().await;
         match &*state {
-            State::Open(opened) if opened.is_in_place(&self.0.path) => {
-                return Ok(opened.pool.clone());
-            }
+            State::Open(opened) if opened.is_in_place(path) => return Ok(Arc::clone(opened)),
             State::Closed => return Err(NotOpen::Closed),
-            // Closed before the new file is opened: its journal has the same name.
-            State::Open(opened) => opened.pool.close().await,
+            State::Open(opened) => {
+                tracing::warn!(path = %path.display(), "the database file was moved or deleted, opening it anew");
+                // Before another file is opened at the path: the logs of both have the same name.
+                opened.close().await;
+            }
             State::Lost => {}
         }
         *state = State::Lost;
-        let path = &self.0.path;
-        tracing::warn!(path = %path.display(), "the database file was moved or deleted, opening it anew");
-        let opened = open::open(path, &self.0.options).await?;
-        let pool = opened.pool.clone();
-        *state = State::Open(opened);
-        Ok(pool)
+        let opened = Arc::new(open::open(path, &self.0.options).await?);
+        *state = State::Open(Arc::clone(&opened));
+        Ok(opened)
     }
 
-    /// Whether this pool still is that of the file at the path.
-    async fn is_in_place(&self, pool: &SqlitePool) -> bool {
-        !pool.is_closed()
-            && matches!(&*self.0.state.read().await, State::Open(o) if o.is_in_place(&self.0.path))
-    }
-
-    async fn reading(&self) -> Result<SqlitePool, ReadError> {
-        self.pool()
-            .await
-            .map_err(|e| ReadError::Database(error::one_line(&e.to_string())))
+    async fn readers(&self) -> Result<sqlx::SqlitePool, ReadError> {
+        match self.opened().await {
+            Ok(opened) => Ok(opened.readers.clone()),
+            Err(e) => Err(ReadError::Database(error::one_line(&e.to_string()))),
+        }
     }
 }

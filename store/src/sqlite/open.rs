@@ -1,37 +1,66 @@
-//! Opening the file: connections, schema, and whether it is still the same file.
+//! Opening the file, and whether it is still the same file.
 //!
-//! Invariant: a schema is made or changed in one transaction that locks out other writers, so any
-//! number of processes may start at once on a missing file.
+//! Invariant: only [`open`] creates a file. Readers are opened later and for reading alone, so none
+//! of them leaves an empty file where a deleted one was.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, MutexGuard};
 
-use super::error::{is_busy, is_damaged, one_line, reason};
+use super::error::{is_busy, one_line, open_reason, reason};
+use super::schema;
 use crate::store::{OpenError, OpenOptions};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
-
-/// One writer and some readers; each connection is a thread.
-const MAX_CONNECTIONS: u32 = 4;
+/// Each connection is a thread.
+const MAX_READERS: u32 = 4;
 /// Between tries to open: switching a new file to a write-ahead log fails at once when another
 /// process does it too.
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
-/// A pool and the file that it is on.
+/// Connections to a file, and which file it is.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) pool: SqlitePool,
+    pub(super) readers: SqlitePool,
+    /// `None` when the store is for reading alone, or closed.
+    writer: Mutex<Option<SqliteConnection>>,
     file: FileId,
 }
 
 impl Opened {
+    /// The connection that writes, when nobody else in this process writes.
+    pub(super) async fn writer(&self) -> MutexGuard<'_, Option<SqliteConnection>> {
+        self.writer.lock().await
+    }
+
     /// Whether the file at the path is the one that was opened.
     pub(super) fn is_in_place(&self, path: &Path) -> bool {
         FileId::of(path).is_ok_and(|id| id == self.file)
+    }
+
+    /// Puts all that was written into the file itself, also when it was moved meanwhile, and closes
+    /// it. Waits for a write that is under way.
+    pub(super) async fn close(&self) {
+        let writer = self.writer.lock().await.take();
+        // A connection that is given back during `close` may stay open: closing is done when none
+        // is left.
+        loop {
+            self.readers.close().await;
+            if self.readers.size() == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let Some(mut writer) = writer else { return };
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)");
+        if let Err(e) = checkpoint.execute(&mut writer).await {
+            tracing::warn!(error = %reason(&e), "the last rows are left in the database's log");
+        }
+        if let Err(e) = writer.close().await {
+            tracing::debug!(error = %reason(&e), "the database was not closed properly");
+        }
     }
 }
 
@@ -69,9 +98,9 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Opened, O
     if path.is_dir() {
         return Err(unusable("it is a folder, name a file in it".to_owned()));
     }
-    let creates = options.migrate && !options.read_only;
+    let migrate = options.migrate && !options.read_only;
     if !path.exists() {
-        if !creates {
+        if !migrate {
             return Err(OpenError::Missing { path: shown });
         }
         if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
@@ -81,143 +110,55 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Opened, O
             )));
         }
     }
-    let pool = connect(path, options, creates).await.map_err(|e| {
-        unusable(if is_damaged(&e) {
-            format!(
-                "the file is damaged or no database ({}), move it away",
-                reason(&e)
-            )
-        } else {
-            reason(&e)
-        })
-    })?;
-    let ready = ready(&pool, creates, &shown).await;
-    let opened = match ready {
-        Ok(()) => FileId::of(path).map_err(|e| unusable(one_line(&e.to_string()))),
-        Err(e) => Err(e),
+    let for_reading = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(options.busy_timeout)
+        .read_only(true);
+    let first = if options.read_only {
+        for_reading.clone()
+    } else {
+        (for_reading.clone().read_only(false))
+            .create_if_missing(migrate)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
     };
-    match opened {
-        Ok(file) => Ok(Opened { pool, file }),
-        Err(e) => {
-            pool.close().await;
-            Err(e)
-        }
-    }
+    let mut connection = connect(&first, options.busy_timeout)
+        .await
+        .map_err(|e| unusable(open_reason(&e)))?;
+    schema::bring_up(&mut connection, migrate, &shown).await?;
+    let file = FileId::of(path).map_err(|e| unusable(one_line(&e.to_string())))?;
+    let writer = if options.read_only {
+        connection
+            .close()
+            .await
+            .map_err(|e| unusable(open_reason(&e)))?;
+        None
+    } else {
+        Some(connection)
+    };
+    let readers = SqlitePoolOptions::new()
+        .max_connections(MAX_READERS)
+        // Longer than a lock is waited for, so that it is the lock that is reported.
+        .acquire_timeout(options.busy_timeout * 2 + Duration::from_secs(1))
+        .connect_lazy_with(for_reading);
+    Ok(Opened {
+        readers,
+        writer: Mutex::new(writer),
+        file,
+    })
 }
 
 async fn connect(
-    path: &Path,
-    options: &OpenOptions,
-    creates: bool,
-) -> Result<SqlitePool, sqlx::Error> {
-    let mut connect = SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(options.busy_timeout)
-        .create_if_missing(creates)
-        .read_only(options.read_only);
-    if !options.read_only {
-        connect = connect
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal);
-    }
-    let patience = Instant::now() + options.busy_timeout;
+    options: &SqliteConnectOptions,
+    patience: Duration,
+) -> Result<SqliteConnection, sqlx::Error> {
+    let until = Instant::now() + patience;
     loop {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            // Longer than a lock is waited for, so that it is the lock that is reported.
-            .acquire_timeout(options.busy_timeout * 2 + Duration::from_secs(1))
-            .connect_with(connect.clone())
-            .await;
-        match pool {
-            Err(e) if is_busy(&e) && Instant::now() < patience => {
+        match options.connect().await {
+            Err(e) if is_busy(&e) && Instant::now() < until => {
                 tokio::time::sleep(OPEN_PAUSE).await;
             }
             done => return done,
         }
     }
-}
-
-/// Brings the schema up to date, or says why it cannot be used.
-async fn ready(pool: &SqlitePool, creates: bool, path: &str) -> Result<(), OpenError> {
-    let unusable = |reason: String| OpenError::Unusable {
-        path: path.to_owned(),
-        reason,
-    };
-    let said = |e: sqlx::Error| {
-        unusable(if is_damaged(&e) {
-            format!(
-                "the file is damaged or no database ({}), move it away",
-                reason(&e)
-            )
-        } else {
-            reason(&e)
-        })
-    };
-    let known = MIGRATIONS
-        .iter()
-        .map(|m| m.version)
-        .max()
-        .unwrap_or_default();
-    let check = |found: Found| match found {
-        Found::Foreign => Err(unusable(
-            "it belongs to another program, name another file".to_owned(),
-        )),
-        Found::Version(found) if found > known => Err(OpenError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        }),
-        Found::Version(found) => Ok(found),
-    };
-    let mut connection = pool.acquire().await.map_err(said)?;
-    let found = check(found(&mut connection).await.map_err(said)?)?;
-    if found == known {
-        return Ok(());
-    }
-    if !creates {
-        return Err(unusable(format!(
-            "it has schema {found}, this program needs {known}: start a worker with the plugin on it first"
-        )));
-    }
-    let mut transaction = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(said)?;
-    // Another process may have migrated it, even further, since.
-    check(self::found(&mut transaction).await.map_err(said)?)?;
-    MIGRATIONS
-        .run_direct(&mut *transaction)
-        .await
-        .map_err(|e| unusable(one_line(&e.to_string())))?;
-    transaction.commit().await.map_err(said)
-}
-
-enum Found {
-    /// 0 is a database without tables of OmniTrace.
-    Version(i64),
-    /// Another program's migrations.
-    Foreign,
-}
-
-async fn found(connection: &mut SqliteConnection) -> Result<Found, sqlx::Error> {
-    let (ours, migrated): (i64, i64) = sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE name = 'omnitrace_runs'), \
-                count(*) FILTER (WHERE name = '_sqlx_migrations') \
-         FROM sqlite_schema WHERE type = 'table'",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if migrated == 0 && ours == 0 {
-        return Ok(Found::Version(0));
-    }
-    if migrated == 0 || ours == 0 {
-        return Ok(Found::Foreign);
-    }
-    schema_version(connection).await.map(Found::Version)
-}
-
-pub(super) async fn schema_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
-        .fetch_one(connection)
-        .await
 }

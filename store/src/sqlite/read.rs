@@ -5,7 +5,7 @@
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::columns::{Columns, bind_key, event_columns, read_event, read_run, run_columns};
-use super::{SqliteStore, open};
+use super::{SqliteStore, schema};
 use crate::row::{EventRow, Micros, RunKey, RunRow};
 use crate::store::{ProcessReport, Promotion, ReadError, RunFilter, StoreStats};
 
@@ -72,7 +72,7 @@ impl SqliteStore {
         if filter.limit > 0 {
             query.push(" LIMIT ").push_bind(filter.limit);
         }
-        let rows = query.build().fetch_all(&self.reading().await?).await?;
+        let rows = query.build().fetch_all(&self.readers().await?).await?;
         rows.iter().map(read_run).collect()
     }
 
@@ -87,7 +87,7 @@ impl SqliteStore {
             run_columns()
         );
         let query = sqlx::query(&sql).bind(workflow_id).bind(namespace);
-        let rows = query.fetch_all(&self.reading().await?).await?;
+        let rows = query.fetch_all(&self.readers().await?).await?;
         rows.iter().map(read_run).collect()
     }
 
@@ -97,7 +97,7 @@ impl SqliteStore {
             run_columns()
         );
         let query = sqlx::query(&sql).bind(run_id);
-        let rows = query.fetch_all(&self.reading().await?).await?;
+        let rows = query.fetch_all(&self.readers().await?).await?;
         rows.iter().map(read_run).collect()
     }
 
@@ -109,7 +109,7 @@ impl SqliteStore {
             run_columns()
         );
         let query = bind_key(sqlx::query(&sql), run);
-        let rows = query.fetch_all(&self.reading().await?).await?;
+        let rows = query.fetch_all(&self.readers().await?).await?;
         rows.iter().map(read_run).collect()
     }
 
@@ -120,7 +120,7 @@ impl SqliteStore {
             event_columns()
         );
         let query = bind_key(sqlx::query(&sql), run);
-        let rows = query.fetch_all(&self.reading().await?).await?;
+        let rows = query.fetch_all(&self.readers().await?).await?;
         rows.iter().map(read_event).collect()
     }
 
@@ -129,7 +129,7 @@ impl SqliteStore {
                    WHERE at >= ? ORDER BY at, namespace, workflow_id, run_id";
         let rows = sqlx::query(sql)
             .bind(at)
-            .fetch_all(&self.reading().await?)
+            .fetch_all(&self.readers().await?)
             .await?;
         (rows.iter())
             .map(|row| {
@@ -146,7 +146,7 @@ impl SqliteStore {
     pub(crate) async fn processes(&self) -> Result<Vec<ProcessReport>, ReadError> {
         let sql = "SELECT id, service, host, pid, version, started_at, updated_at, counters \
                    FROM omnitrace_processes ORDER BY updated_at DESC, id";
-        let rows = sqlx::query(sql).fetch_all(&self.reading().await?).await?;
+        let rows = sqlx::query(sql).fetch_all(&self.readers().await?).await?;
         (rows.iter())
             .map(|row| {
                 let c = &mut Columns::new(row);
@@ -166,14 +166,14 @@ impl SqliteStore {
     }
 
     pub(crate) async fn stats(&self) -> Result<StoreStats, ReadError> {
-        let pool = self.reading().await?;
+        let pool = self.readers().await?;
         let mut connection = pool.acquire().await?;
         let (runs, events): (i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM omnitrace_runs), (SELECT count(*) FROM omnitrace_events)",
         )
         .fetch_one(&mut *connection)
         .await?;
-        let schema_version = open::schema_version(&mut connection).await?;
+        let schema_version = schema::version(&mut connection).await?;
         // The write-ahead log and its index lie beside the file while it is in use.
         let bytes = ["", "-wal", "-shm"]
             .iter()

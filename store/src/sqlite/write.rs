@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection};
 
 use super::columns::{
     Bound, Columns, EVENT_CONTENT, EVENT_KEY, RUN_APART, RUN_CONTENT, RUN_KEY, bind_event,
@@ -21,11 +21,11 @@ use crate::store::{Batch, ProcessReport, Promotion, Seen, WriteReport};
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
 pub(super) async fn write(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     batch: &Batch,
     max_events_per_run: u32,
 ) -> Result<WriteReport, sqlx::Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let connection = &mut *transaction;
     let changed_runs = runs(connection, &batch.runs).await?;
     let mut fates = Fates::new(&batch.events);

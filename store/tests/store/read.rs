@@ -1,0 +1,259 @@
+//! Lists, searches and single runs.
+
+use omnitrace_store::row::{EventRow, RunKey, RunRow, SampledBy, Status};
+use omnitrace_store::{Batch, Promotion, RunFilter};
+
+use crate::support::{TestStore, event, events, run_key, runs};
+
+fn run(run_id: &str, started_at: i64) -> RunRow {
+    RunRow {
+        started_at: Some(started_at),
+        ..RunRow::new(run_key(run_id))
+    }
+}
+
+async fn found(test: &TestStore, filter: RunFilter) -> Vec<String> {
+    let runs = test.store.list_runs(&filter).await.unwrap();
+    runs.into_iter().map(|run| run.key.run_id).collect()
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_and_pages_join_without_a_gap() {
+    let test = TestStore::new().await;
+    let times = [5, 1, 3, 3, 3, 9];
+    let rows = times
+        .iter()
+        .enumerate()
+        .map(|(i, at)| run(&format!("r{i}"), *at))
+        .collect();
+    test.offer(&runs(rows)).await;
+    let all = ["r5", "r0", "r2", "r3", "r4", "r1"];
+    assert_eq!(found(&test, RunFilter::default()).await, all);
+    let mut pages = Vec::new();
+    let mut filter = RunFilter {
+        limit: 2,
+        ..RunFilter::default()
+    };
+    loop {
+        let page = test.store.list_runs(&filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.after = Some((last.started_at.unwrap(), last.key.clone()));
+        pages.extend(page.into_iter().map(|run| run.key.run_id));
+    }
+    assert_eq!(pages, all);
+}
+
+#[tokio::test]
+async fn every_filter_narrows() {
+    let test = TestStore::new().await;
+    let typed = |run_id: &str, at, workflow_type: &str, status| RunRow {
+        workflow_type: workflow_type.to_owned(),
+        status,
+        ..run(run_id, at)
+    };
+    let mut other = typed("r4", 4, "Order", Status::Completed);
+    other.key.namespace = "other".to_owned();
+    test.offer(&runs(vec![
+        typed("r1", 1, "Order", Status::Completed),
+        typed("r2", 2, "OrderChild", Status::Failed),
+        typed("r3", 3, "order", Status::Running),
+        other,
+    ]))
+    .await;
+    let all = RunFilter::default;
+    let namespace = Some("default".to_owned());
+    assert_eq!(
+        found(&test, RunFilter { namespace, ..all() }).await,
+        ["r3", "r2", "r1"]
+    );
+    let statuses = vec![Status::Failed, Status::Running];
+    assert_eq!(
+        found(&test, RunFilter { statuses, ..all() }).await,
+        ["r3", "r2"]
+    );
+    let (from, before) = (Some(2), Some(4));
+    let between = RunFilter {
+        started_from: from,
+        started_before: before,
+        ..all()
+    };
+    assert_eq!(found(&test, between).await, ["r3", "r2"]);
+    for (workflow_type, expected) in [
+        ("Order", vec!["r4", "r1"]),
+        ("Order*", vec!["r4", "r2", "r1"]),
+        ("*Child", vec!["r2"]),
+        ("*rder", vec!["r4", "r3", "r1"]),
+        ("?rder*", vec![]),
+        ("[O]rder*", vec![]),
+    ] {
+        let workflow_type = Some(workflow_type.to_owned());
+        assert_eq!(
+            found(
+                &test,
+                RunFilter {
+                    workflow_type,
+                    ..all()
+                }
+            )
+            .await,
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_searched_text_is_taken_as_it_is() {
+    let test = TestStore::new().await;
+    let with = |run_id: &str, message: &str| RunRow {
+        error_message: Some(message.to_owned()),
+        ..run(run_id, 1)
+    };
+    test.offer(&runs(vec![
+        with("r1", "100% of it"),
+        with("r2", "100 of it"),
+        with("r3", "a_b"),
+        with("r4", "aXb"),
+        with("r5", r"c:\dir"),
+        with("r6", "it's [x]"),
+    ]))
+    .await;
+    for (text, expected) in [
+        ("100%", vec!["r1"]),
+        ("a_b", vec!["r3"]),
+        (r"c:\dir", vec!["r5"]),
+        ("it's [x]", vec!["r6"]),
+        ("OF IT", vec!["r1", "r2"]),
+        ("R6", vec!["r6"]),
+        ("%", vec!["r1"]),
+    ] {
+        let text = Some(text.to_owned());
+        let filter = RunFilter {
+            text: text.clone(),
+            ..RunFilter::default()
+        };
+        assert_eq!(found(&test, filter).await, expected, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn runs_are_found_by_workflow_by_run_and_by_parent() {
+    let test = TestStore::new().await;
+    let parent = run("r1", 1);
+    let child = |run_id: &str, at| RunRow {
+        key: RunKey::new("other", "child", run_id),
+        parent: Some(parent.key.clone()),
+        ..run(run_id, at)
+    };
+    let (late, early) = (child("c2", 20), child("c1", 10));
+    test.offer(&runs(vec![parent.clone(), late.clone(), early.clone()]))
+        .await;
+    let store = &test.store;
+    assert_eq!(
+        store.children(&parent.key).await.unwrap(),
+        [early.clone(), late.clone()]
+    );
+    assert_eq!(store.children(&late.key).await.unwrap(), []);
+    let newest_first = [late.clone(), early];
+    assert_eq!(
+        store.runs_of_workflow(None, "child").await.unwrap(),
+        newest_first
+    );
+    assert_eq!(
+        store
+            .runs_of_workflow(Some("other"), "child")
+            .await
+            .unwrap(),
+        newest_first
+    );
+    assert_eq!(
+        store
+            .runs_of_workflow(Some("default"), "child")
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(store.runs_by_run_id("c2").await.unwrap(), [late]);
+}
+
+#[tokio::test]
+async fn events_come_in_the_order_of_their_start() {
+    let test = TestStore::new().await;
+    let run = run_key("r1");
+    let started = |key: &str, at| EventRow {
+        started_at: Some(at),
+        ..event(&run, key, 0)
+    };
+    let rows = vec![
+        started("timer:2:timer:1", 3),
+        event(&run, "timer:3:timer:1", 2),
+        started("timer:1:timer:1", 3),
+    ];
+    test.offer(&events(rows)).await;
+    let rows = test.store.events(&run).await.unwrap();
+    let steps: Vec<&str> = rows.iter().map(|row| row.step.as_str()).collect();
+    assert_eq!(steps, ["3", "1", "2"]);
+}
+
+#[tokio::test]
+async fn promotions_are_read_from_a_moment_on() {
+    let test = TestStore::new().await;
+    let promotion = |run_id: &str, at| Promotion {
+        run: run_key(run_id),
+        reason: SampledBy::Error,
+        at,
+    };
+    let promotions = vec![promotion("r1", 1), promotion("r2", 2), promotion("r3", 3)];
+    test.offer(&Batch {
+        promotions,
+        ..Batch::default()
+    })
+    .await;
+    let since = test.store.promotions_since(2).await.unwrap();
+    assert_eq!(since, [promotion("r2", 2), promotion("r3", 3)]);
+}
+
+#[tokio::test]
+async fn ids_with_any_character_are_kept_apart_and_counted() {
+    let test = TestStore::new().await;
+    let ids = [
+        "a",
+        "a\0",
+        "a\0b",
+        "'; DROP TABLE omnitrace_runs; --",
+        "\u{1F980}",
+        "",
+        "\"\\",
+    ];
+    let key = |id: &str| RunKey::new("default", id, format!("r-{id}"));
+    let rows = ids.iter().map(|id| RunRow::new(key(id))).collect();
+    let steps = ids
+        .iter()
+        .map(|id| event(&key(id), "timer:1:timer:1", 1))
+        .collect();
+    test.offer(&Batch {
+        runs: rows,
+        events: steps,
+        ..Batch::default()
+    })
+    .await;
+    for id in ids {
+        assert_eq!(test.run(&key(id)).await.event_count, 1, "{id:?}");
+    }
+}
+
+#[tokio::test]
+async fn stats_count_rows_and_bytes() {
+    let test = TestStore::new().await;
+    let steps = (1..=3)
+        .map(|n| event(&run_key("r1"), &format!("timer:{n}:timer:1"), 1))
+        .collect();
+    test.offer(&Batch {
+        runs: vec![run("r1", 1)],
+        events: steps,
+        ..Batch::default()
+    })
+    .await;
+    let stats = test.store.stats().await.unwrap();
+    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 1));
+    assert!(stats.bytes > 4096, "{stats:?}");
+}
