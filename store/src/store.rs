@@ -145,7 +145,7 @@ pub struct ProcessReport {
 pub struct WriteReport {
     /// Event keys (with their run) that are now stored with the content offered and were not before.
     pub changed_events: Vec<(RunKey, String)>,
-    /// Runs whose row changed.
+    /// Runs whose row changed, but for what is derived from their events.
     pub changed_runs: Vec<RunKey>,
     /// Event rows whose stored version is at least as good.
     pub unchanged_events: u64,

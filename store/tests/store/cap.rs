@@ -291,7 +291,7 @@ fn which_rows_stay_does_not_depend_on_their_arrival() {
     let test = runtime.block_on(TestStore::capped(MAX));
     let case = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config {
-        cases: 150,
+        cases: 100,
         failure_persistence: None,
         ..Config::default()
     });

@@ -156,7 +156,10 @@ async fn a_store_opened_for_reading_reads_while_another_writes_and_takes_nothing
     let reader = Store::open(&test.url(), read_only()).await.unwrap();
     let row = RunRow::new(run_key("r1"));
     test.offer(&runs(vec![row.clone()])).await;
-    assert_eq!(reader.runs_by_run_id("r1").await.unwrap(), [row.clone()]);
+    assert_eq!(
+        reader.runs_by_run_id("r1").await.unwrap(),
+        std::slice::from_ref(&row)
+    );
     let error = reader.write(&runs(vec![row])).await.unwrap_err();
     assert!(matches!(error, WriteError::Retry(_)), "{error:?}");
     // Also after the writer has gone.

@@ -302,7 +302,7 @@ fn any_order_of_writes_leaves_what_the_pure_rule_says() {
     let test = runtime.block_on(TestStore::new());
     let case = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config {
-        cases: 150,
+        cases: 100,
         failure_persistence: None,
         ..Config::default()
     });

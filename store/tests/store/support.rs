@@ -137,6 +137,7 @@ impl TestStore {
 
 /// One thing that is offered to a store.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test holds a few dozen")]
 pub(crate) enum Write {
     Run(RunRow),
     Event(EventRow),
