@@ -1,0 +1,35 @@
+//! The database that a command reads.
+
+use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
+
+use crate::error::CliError;
+
+/// Used when neither `--database-url` nor `OMNITRACE_DATABASE_URL` names one.
+pub(crate) const DEFAULT_URL: &str = "sqlite://omnitrace.db";
+
+/// Reads the URL; a relative path counts from the current folder.
+pub(crate) fn parse(url: Option<&str>) -> Result<DatabaseUrl, CliError> {
+    let url = url.filter(|u| !u.is_empty()).unwrap_or(DEFAULT_URL);
+    if url == "none" {
+        return Err(CliError::NoStore);
+    }
+    let folder = std::env::current_dir().map_err(CliError::NoFolder)?;
+    Ok(DatabaseUrl::parse(url, &folder)?)
+}
+
+/// Opens it for reading alone.
+pub(crate) async fn open(url: &DatabaseUrl) -> Result<Store, CliError> {
+    let mut options = OpenOptions::default();
+    options.read_only = true;
+    options.migrate = false;
+    Ok(Store::open(url, options).await?)
+}
+
+/// Columns of the terminal, or of `COLUMNS`; `None` where the output is no terminal.
+pub(crate) fn columns() -> Option<usize> {
+    let set = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    set.filter(|&c| c > 0).or_else(|| {
+        let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+        Some(width.0.into())
+    })
+}

@@ -1,0 +1,182 @@
+//! The checks of the store.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+use jiff::Timestamp;
+use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store};
+
+use super::Check;
+use crate::database;
+use crate::error::CliError;
+use crate::text::{count, thousands};
+use crate::when;
+
+/// Runs that are looked at for lost observations.
+const LOOKED_AT: u32 = 1000;
+
+/// Processes that are named; older ones are counted.
+const NAMED: usize = 5;
+
+/// What a recording process counts under this name it dropped.
+const DROPPED: &str = "dropped.";
+
+/// Makes all checks, in an order in which each rests on those before.
+pub(super) async fn all(url: Option<&str>, now: Timestamp) -> Vec<Check> {
+    let database = match database::parse(url) {
+        Ok(database) => database,
+        Err(CliError::NoStore) => {
+            let hint = "name a database in OMNITRACE_DATABASE_URL to keep what is recorded";
+            return vec![Check::warn("database", "none: recording to no store", hint)];
+        }
+        Err(error) => return vec![Check::fail("database", error.to_string(), None)],
+    };
+    let mut checks = vec![Check::ok("database", database.to_string())];
+    let store = match database::open(&database).await {
+        Ok(store) => store,
+        Err(error) => {
+            checks.push(Check::fail("open", error.to_string(), None));
+            return checks;
+        }
+    };
+    let read = read(&store, now, &mut checks).await;
+    store.close().await;
+    if let Err(error) = read {
+        checks.push(Check::fail("read", error.to_string(), None));
+    }
+    checks.insert(checks.len().min(2), writable(&database));
+    checks
+}
+
+async fn read(store: &Store, now: Timestamp, checks: &mut Vec<Check>) -> Result<(), ReadError> {
+    let stats = store.stats().await?;
+    checks.push(Check::ok(
+        "schema",
+        format!("version {}", stats.schema_version),
+    ));
+    checks.push(Check::ok(
+        "rows",
+        format!(
+            "{}, {}, {}",
+            count(stats.runs, "run"),
+            count(stats.events, "event"),
+            bytes(stats.bytes)
+        ),
+    ));
+    let reports = store.processes().await?;
+    processes(&reports, now, checks);
+    dropped(&reports, checks);
+    let mut filter = RunFilter::default();
+    filter.limit = LOOKED_AT;
+    let runs = store.list_runs(&filter).await?;
+    let lost = runs.iter().filter(|run| run.incomplete).count();
+    let of = count(runs.len() as u64, "newest run");
+    checks.push(if lost == 0 {
+        Check::ok("incomplete", format!("none of the {of}"))
+    } else {
+        Check::warn(
+            "incomplete",
+            format!("{lost} of the {of} lost something"),
+            "they are marked in `omnitrace list` by a + at their events; see what was dropped above",
+        )
+    });
+    Ok(())
+}
+
+/// Whether this user may write the file, and the folder, where SQLite makes its log. Opening a file
+/// to append to it changes nothing.
+fn writable(database: &DatabaseUrl) -> Check {
+    let DatabaseUrl::Sqlite(path) = database else {
+        return Check::ok("writable", "not checked for this kind of database");
+    };
+    if let Err(error) = OpenOptions::new().append(true).open(path) {
+        let hint = "a worker that runs as this user can't record: give it write access";
+        return Check::fail("writable", format!("no: {error}"), Some(hint));
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    match fs::metadata(folder) {
+        Ok(folder) if folder.permissions().readonly() => Check::fail(
+            "writable",
+            "the file yes, its folder no",
+            Some("SQLite keeps its log beside the file: give write access to the folder too"),
+        ),
+        _ => Check::ok("writable", "yes, by this user"),
+    }
+}
+
+fn processes(reports: &[ProcessReport], now: Timestamp, checks: &mut Vec<Check>) {
+    if reports.is_empty() {
+        checks.push(Check::warn(
+            "processes",
+            "none has recorded here yet",
+            "register the plugin on the client of your workers, with the same OMNITRACE_DATABASE_URL",
+        ));
+    }
+    for report in reports.iter().take(NAMED) {
+        checks.push(Check::ok(
+            "process",
+            format!(
+                "{} {} on {}, pid {}, last wrote {}",
+                report.service,
+                report.version,
+                report.host,
+                report.pid,
+                when::ago(report.updated_at, now)
+            ),
+        ));
+    }
+    if let Some(more) = reports.len().checked_sub(NAMED).filter(|&n| n > 0) {
+        checks.push(Check::ok(
+            "processes",
+            format!("and {} before", count(more as u64, "other")),
+        ));
+    }
+}
+
+/// What all processes dropped, one line per reason.
+fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
+    let mut reasons = std::collections::BTreeMap::new();
+    for (name, n) in reports.iter().flat_map(|report| &report.counters) {
+        if let Some(reason) = name.strip_prefix(DROPPED).filter(|_| *n > 0) {
+            let total: &mut u64 = reasons.entry(reason).or_default();
+            *total = total.saturating_add(*n);
+        }
+    }
+    if reasons.is_empty() {
+        checks.push(Check::ok("dropped", "nothing"));
+    }
+    for (reason, n) in reasons {
+        let hint = match reason {
+            "queue_full" => {
+                "more was observed than the recorder's queue holds: raise OMNITRACE_QUEUE_BYTES"
+            }
+            "buffer_full" => {
+                "the database was away or too slow for longer than the buffer lasts: look at its \
+                 disk and load"
+            }
+            "invalid_key" => {
+                "record_event was called with a key that is not <kind>:<step>:<name>:<attempt>"
+            }
+            _ => "the worker's log says more about the first of them",
+        };
+        checks.push(Check::warn(
+            "dropped",
+            format!("{} {reason}", thousands(n)),
+            hint,
+        ));
+    }
+}
+
+/// Bytes for people.
+fn bytes(n: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut whole, mut rest, mut unit) = (n, 0, 0);
+    while whole >= 1024 && unit + 1 < units.len() {
+        (whole, rest, unit) = (whole / 1024, whole % 1024, unit + 1);
+    }
+    if unit == 0 {
+        format!("{whole} bytes")
+    } else {
+        format!("{whole}.{} {}", rest * 10 / 1024, units[unit])
+    }
+}

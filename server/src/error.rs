@@ -1,0 +1,60 @@
+//! Why a command gave no answer: one line each, and an exit code.
+
+use omnitrace_store::{OpenError, ReadError, UrlError};
+
+/// Why a command gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The database's URL is no URL. It is not repeated: it may hold a password.
+    #[error("cannot use the database URL (--database-url or OMNITRACE_DATABASE_URL): {0}")]
+    Url(#[from] UrlError),
+    /// Recording to no store was chosen.
+    #[error(
+        "OMNITRACE_DATABASE_URL is none, so nothing is stored: name a database with --database-url"
+    )]
+    NoStore,
+    /// The folder that a relative path counts from is gone.
+    #[error("cannot tell the current folder ({0}): name the database by an absolute path")]
+    NoFolder(std::io::Error),
+    /// The database does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database does not answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is no such run.
+    #[error(
+        "no run has the workflow id or run id \"{id}\" in {place}{}",
+        near_matches(near)
+    )]
+    NotFound {
+        /// What was asked for.
+        id: String,
+        /// Where it was looked for.
+        place: String,
+        /// Workflow ids that look like it.
+        near: Vec<String>,
+    },
+    /// The arguments contradict each other.
+    #[error("{0}")]
+    Usage(String),
+    /// The answer could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(std::io::Error),
+}
+
+impl CliError {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+fn near_matches(near: &[String]) -> String {
+    match near {
+        [] => "; `omnitrace list` shows what there is".to_owned(),
+        near => format!("; did you mean {}?", near.join(", ")),
+    }
+}

@@ -1,0 +1,11 @@
+//! The `omnitrace` command: reads its arguments and hands them to the library.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use omnitrace_server::cli::Cli;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    omnitrace_server::run(Cli::parse()).await
+}

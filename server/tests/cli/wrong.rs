@@ -1,0 +1,116 @@
+//! What goes wrong is one line on standard error, and an exit code: 1, or 2 for wrong arguments.
+
+use crate::Database;
+
+#[tokio::test]
+async fn an_unknown_id_names_ids_like_it() {
+    let database = Database::full().await;
+    assert_eq!(
+        database.failure(&["show", "ordr-1042"]),
+        (
+            1,
+            "error: no run has the workflow id or run id \"ordr-1042\" in \
+             sqlite://[folder]/omnitrace.db; did you mean order-1042, order-1043?\n"
+                .to_owned()
+        )
+    );
+    let (code, line) = database.failure(&["show", "nothing\x1blike it"]);
+    assert_eq!(code, 1);
+    assert!(
+        line.ends_with("; `omnitrace list` shows what there is\n"),
+        "{line}"
+    );
+    assert!(line.contains(r"nothing\x1blike it"), "{line}");
+}
+
+#[tokio::test]
+async fn an_unknown_run_of_a_known_workflow_names_its_runs() {
+    let args = ["show", "order-1042", "--run-id", "gone"];
+    let (code, line) = Database::full().await.failure(&args);
+    assert_eq!(code, 1);
+    assert!(
+        line.ends_with("did you mean --run-id 0197d6a8-52d4-7b6e-9d0e-000000000010?\n"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_database_is_one_line_that_says_what_to_do() {
+    for args in [["list", "--json"], ["show", "order-1042"]] {
+        let (code, line) = Database::missing().failure(&args);
+        assert_eq!(code, 1);
+        assert!(
+            line.starts_with("error: no database at [folder]/omnitrace.db: "),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_never_printed() {
+    let database = Database::missing();
+    for url in ["mysql://me:hunter2@host/db", "hunter2", "sqlite:hunter2/"] {
+        for command in [
+            &["list"][..],
+            &["show", "x"],
+            &["doctor"],
+            &["--help"],
+            &["nonsense"],
+        ] {
+            let mut command = database.command(command);
+            let output = command.env("OMNITRACE_DATABASE_URL", url).output().unwrap();
+            let (stdout, stderr) = database.texts(&output);
+            assert!(
+                !stdout.contains("hunter2") && !stderr.contains("hunter2"),
+                "{stdout}{stderr}"
+            );
+        }
+    }
+    let (code, line) = database.failure(&["list", "--database-url", "mysql://me:hunter2@host/db"]);
+    assert_eq!(code, 1);
+    assert!(line.contains("begins with sqlite://"), "{line}");
+}
+
+#[tokio::test]
+async fn wrong_arguments_end_with_2() {
+    let database = Database::full().await;
+    let times = ["list", "--since", "2026-01-02", "--until", "2026-01-01"];
+    for args in [
+        &times[..],
+        &["list", "--status", "done"],
+        &["list", "--since", "yesterday"],
+        &["list", "--limit", "-1"],
+        &["show"],
+        &["nonsense"],
+    ] {
+        let (code, line) = database.failure(args);
+        assert_eq!(code, 2, "{line}");
+    }
+    let (_, line) = database.failure(&times);
+    assert_eq!(
+        line,
+        "error: --since 2026-01-02T00:00:00Z is not before --until 2026-01-01T00:00:00Z: \
+         nothing can match\n"
+    );
+}
+
+#[tokio::test]
+async fn every_command_has_examples_in_its_help() {
+    let database = Database::missing();
+    for args in [
+        &["--help"][..],
+        &["list", "--help"],
+        &["show", "--help"],
+        &["doctor", "--help"],
+    ] {
+        assert!(
+            database.stdout(args).contains("Examples:\n  omnitrace "),
+            "{args:?}"
+        );
+    }
+    assert_eq!(
+        database.stdout(&["--version"]),
+        format!("omnitrace {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
