@@ -1,0 +1,73 @@
+//! The command line.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// A support desk for orders on Temporal, recorded by OmniTrace.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Handle every mail of a folder, with a worker in this process
+    Run {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        mails: Mails,
+        /// Go on serving when all mails are handled, until Ctrl-C
+        #[arg(long)]
+        stay: bool,
+    },
+    /// Serve the task queue until Ctrl-C
+    Worker {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Handle every mail of a folder, with workers that run elsewhere
+    Start {
+        #[command(flatten)]
+        server: Server,
+        #[command(flatten)]
+        mails: Mails,
+    },
+}
+
+/// The Temporal server and what to use of it.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// Host and port of the Temporal server, or a URL
+    #[arg(long, env = "TEMPORAL_ADDRESS", default_value = "127.0.0.1:7233")]
+    pub(crate) address: String,
+    /// Namespace to work in
+    #[arg(long, env = "TEMPORAL_NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// Task queue to work on
+    #[arg(long, default_value = "order-support")]
+    pub(crate) task_queue: String,
+}
+
+/// The mails to handle and how.
+#[derive(Debug, Args)]
+pub(crate) struct Mails {
+    /// Folder with one mail per .txt file
+    pub(crate) folder: PathBuf,
+    /// Handle the folder this many times
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) runs: NonZeroUsize,
+    /// Hand the folder to a batch workflow that takes this many mails at a time
+    #[arg(long, value_name = "PAGE")]
+    pub(crate) batch: Option<NonZeroUsize>,
+    /// Seconds that a refund waits for an approval
+    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    pub(crate) approval_timeout: u32,
+    /// Print one JSON object per mail
+    #[arg(long)]
+    pub(crate) json: bool,
+}

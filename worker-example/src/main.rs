@@ -1,0 +1,76 @@
+//! The command `worker-example`.
+//!
+//! OmniTrace is registered in one place, on the client in [`run`]; the worker takes it from there.
+
+mod cli;
+mod connect;
+mod desk;
+mod folder;
+mod report;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use omnitrace::OmniTrace;
+use temporalio_client::{Client, ClientOptions};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::{Cli, Command, Server},
+    desk::{Desk, DeskError, End},
+};
+
+/// How long OmniTrace may take to store what is left when the process ends.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(cli.command).await {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Failures) => ExitCode::from(1),
+        Ok(End::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<End, DeskError> {
+    // A folder that cannot be read is told before anything is started.
+    let tickets = match &command {
+        Command::Run { mails, .. } | Command::Start { mails, .. } => folder::read(&mails.folder)?,
+        Command::Worker { .. } => Vec::new(),
+    };
+    let (Command::Run { server, .. } | Command::Worker { server } | Command::Start { server, .. }) =
+        &command;
+    let Server {
+        address,
+        namespace,
+        task_queue,
+    } = server;
+    let connection = connect::connect(address).await?;
+
+    let omnitrace = OmniTrace::from_env().await;
+    let options = ClientOptions::new(namespace.as_str())
+        .plugin(omnitrace.plugin())
+        .build();
+    let client = Client::new(connection, options)?;
+
+    let desk = Desk::new(client, task_queue.clone());
+    let end = match command {
+        Command::Run { mails, stay, .. } => desk.run(tickets, &mails, stay).await,
+        Command::Worker { .. } => desk.serve().await,
+        Command::Start { mails, .. } => desk.start(tickets, &mails).await,
+    };
+    if let Err(error) = omnitrace.shutdown(FLUSH_LIMIT).await {
+        eprintln!("warning: {error}");
+    }
+    end
+}
