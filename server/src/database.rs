@@ -7,6 +7,9 @@ use crate::error::CliError;
 /// Used when neither `--database-url` nor `OMNITRACE_DATABASE_URL` names one.
 pub(crate) const DEFAULT_URL: &str = "sqlite://omnitrace.db";
 
+/// Width where the output is no terminal and text is wrapped.
+pub(crate) const DEFAULT_COLUMNS: usize = 120;
+
 /// Reads the URL; a relative path counts from the current folder.
 pub(crate) fn parse(url: Option<&str>) -> Result<DatabaseUrl, CliError> {
     let url = url.filter(|u| !u.is_empty()).unwrap_or(DEFAULT_URL);

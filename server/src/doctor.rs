@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::Answer;
 use crate::cli::DoctorArgs;
+use crate::database::{self, DEFAULT_COLUMNS};
 use crate::style;
-use crate::text::clean;
+use crate::text::{clean, wrap};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,12 +68,12 @@ pub(crate) async fn run(url: Option<&str>, args: DoctorArgs, now: Timestamp) -> 
     let text = if args.json {
         json(&checks, good)
     } else {
-        report(&checks)
+        report(&checks, database::columns().unwrap_or(DEFAULT_COLUMNS))
     };
     Answer { text, good }
 }
 
-fn report(checks: &[Check]) -> String {
+fn report(checks: &[Check], columns: usize) -> String {
     let label = checks
         .iter()
         .map(|c| c.name.len())
@@ -96,10 +97,11 @@ fn report(checks: &[Check]) -> String {
             word.style(style),
             clean(text)
         ));
-        if let Some(hint) = hint {
-            let indent = 6 + 1 + label + 2;
-            let hint = format!("{:indent$}{}", "", clean(hint));
-            out.push_str(&format!("{}\n", hint.style(style::dim())));
+        let indent = 6 + 1 + label + 2;
+        let room = columns.saturating_sub(indent);
+        for line in hint.iter().flat_map(|hint| wrap(&clean(hint), room)) {
+            let line = format!("{:indent$}{line}", "");
+            out.push_str(&format!("{}\n", line.style(style::dim())));
         }
     }
     out

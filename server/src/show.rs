@@ -9,13 +9,10 @@ use omnitrace_store::{DatabaseUrl, ReadError, RunFilter, Store};
 
 use crate::api;
 use crate::cli::ShowArgs;
-use crate::database;
+use crate::database::{self, DEFAULT_COLUMNS};
 use crate::draw::{self, Canvas};
 use crate::error::CliError;
 use crate::header;
-
-/// Width where the output is no terminal.
-const DEFAULT_COLUMNS: usize = 120;
 
 /// Runs that are searched for ids like one that was not found.
 const SEARCHED: u32 = 500;

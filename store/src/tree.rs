@@ -172,7 +172,7 @@ impl Node {
     /// Milliseconds that it lasted so far, open or not.
     pub fn elapsed_ms(&self) -> Option<i64> {
         self.duration_ms
-            .or_else(|| self.extent.map(|(from, to)| (to - from) / 1000))
+            .or_else(|| self.extent.map(|(from, to)| to.saturating_sub(from) / 1000))
     }
 
     /// This node and all below it, parents before children.

@@ -66,8 +66,10 @@ async fn read(store: &Store, now: Timestamp, checks: &mut Vec<Check>) -> Result<
     let reports = store.processes().await?;
     processes(&reports, now, checks);
     dropped(&reports, checks);
-    let mut filter = RunFilter::default();
-    filter.limit = LOOKED_AT;
+    let filter = RunFilter {
+        limit: LOOKED_AT,
+        ..RunFilter::default()
+    };
     let runs = store.list_runs(&filter).await?;
     let lost = runs.iter().filter(|run| run.incomplete).count();
     let of = count(runs.len() as u64, "newest run");

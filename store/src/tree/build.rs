@@ -44,7 +44,7 @@ fn assemble(layout: &Layout, run: &RunRow, rows: &[Row], chains: &[Chain]) -> No
     let mut nodes: Vec<Option<Node>> = (0..rows.len())
         .map(|i| {
             (!layout.folded.contains_key(&i)).then(|| match links.get(&i) {
-                Some(chain) => chain_node(&rows, chain),
+                Some(chain) => chain_node(rows, chain),
                 None => row_node(&rows[i]),
             })
         })

@@ -61,7 +61,7 @@ pub(super) fn settle(step: &mut Node, run_over: bool) {
     let start = first.filter(|c| c.attempt == 1).and_then(|c| c.started_at);
     if let (Some(scheduled), Some(start), true) = (step.scheduled_at, start, seen > 0) {
         // Two clocks: a worker's that is behind must not make the wait negative.
-        step.waiting_ms = Some((start - scheduled).max(0) / 1000);
+        step.waiting_ms = Some(start.saturating_sub(scheduled).max(0) / 1000);
     }
 }
 
@@ -86,7 +86,7 @@ fn synthesise(step: &mut Node, last: usize, run_over: bool) {
     step.category = category;
     step.local = local;
     if let (Some(from), Some(to)) = (step.scheduled_at, ended_at) {
-        step.duration_ms = Some((to - from).max(0) / 1000);
+        step.duration_ms = Some(to.saturating_sub(from).max(0) / 1000);
     }
 }
 

@@ -450,7 +450,9 @@ fn any_row() -> impl Strategy<Value = EventRow> {
         "child_workflow",
     ]);
     let step = prop::sample::select(vec!["1", "2", "1.1", "1.2", "2.x", "a:b", ""]);
-    let time = || prop::option::of(-3i64..20);
+    // With what only a damaged row holds.
+    let time =
+        || prop::option::of(prop_oneof![9 => -3i64..20, 1 => Just(i64::MIN), 1 => Just(i64::MAX)]);
     let key = (kind, step, prop::sample::select(vec!["A", "é:B"]), 0u32..4);
     let parent = prop::option::of(prop::sample::select(vec![
         "activity:1:A:1",
@@ -532,6 +534,7 @@ proptest! {
         for node in tree.root.walk() {
             prop_assert!(node.extent.is_none_or(|(from, to)| from <= to));
             prop_assert!(node.duration_ms.is_none_or(|ms| ms >= 0));
+            prop_assert!(node.elapsed_ms().is_none_or(|ms| ms >= 0));
             prop_assert!(!node.synthetic || !node.children.is_empty());
         }
 
