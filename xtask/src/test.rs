@@ -49,12 +49,20 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
     cargo::require(protoc, "clippy", "clippy")?;
     let mut steps = Steps::default();
     steps.run("formatting", || {
-        process::run(cargo::command(protoc).args(["fmt", "--all", "--check"]))
-            .and_then(|status| process::expect(status, "cargo fmt --all --check"))
+        let mut format = cargo::command(protoc);
+        format.args(["fmt", "--all", "--check"]);
+        if say::plain() {
+            // Rustfmt colours its diff wherever it goes.
+            format.args(["--", "--color", "never"]);
+        }
+        process::expect(process::run(&mut format)?, "cargo fmt --all --check")
     })?;
     let built = steps.run("building the tests", || {
         let mut build = test_command(host, protoc, None);
         build.args(["--workspace", "--no-run"]);
+        if say::plain() {
+            build.arg("--quiet");
+        }
         run_build(
             &mut build,
             "building the tests",
