@@ -14,5 +14,5 @@ pub use order_support::{
     Approval, MAX_NOTE_CHARS, OrderSupport, Outcome, POLICY_VIOLATION, Progress, Stage,
     SupportRequest,
 };
-pub use payment::{Paid, Payment};
+pub use payment::{COMPENSATION_FAILED, Paid, Payment};
 pub use support_batch::{BatchReport, BatchRequest, SupportBatch};

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use temporalio_common::error::IncomingError;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ApplicationFailure, CancellableFuture, ChildWorkflowExecutionError, ChildWorkflowOptions,
@@ -11,7 +12,7 @@ use temporalio_sdk::{
     workflows::{join, select},
 };
 
-use super::{Payment, options};
+use super::{COMPENSATION_FAILED, Payment, options};
 use crate::{
     activities::{
         ClassifyRequest, DraftRequest, Intake, Mail, Model, Outbox, PaymentRequest, Policy,
@@ -271,7 +272,10 @@ impl OrderSupport {
         }
         match Self::pay(ctx, amount_cents, found.mail.facts.card_closed).await? {
             Ok(()) => Ok((Resolution::Refunded, Decision::Refunded)),
-            Err(_) => Ok((Resolution::PaymentFailed, Decision::PaymentFailed)),
+            Err(error) if is_undone(&error) => {
+                Ok((Resolution::PaymentFailed, Decision::PaymentFailed))
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -293,7 +297,7 @@ impl OrderSupport {
         Ok(ctx.state(|state| state.approval.clone()))
     }
 
-    /// Pays in a child workflow. The inner error is a payment that failed and was undone.
+    /// Pays in a child workflow. The inner error is a payment that failed.
     async fn pay(
         ctx: &WorkflowContext<Self>,
         amount_cents: u64,
@@ -312,4 +316,10 @@ impl OrderSupport {
             .await?;
         Ok(child.result().await.map(drop))
     }
+}
+
+/// Whether nothing is left of a payment that failed. A person has to settle what is.
+fn is_undone(error: &ChildWorkflowExecutionError) -> bool {
+    !matches!(error.cause(), Some(IncomingError::Application(failure))
+        if failure.type_name() == Some(COMPENSATION_FAILED))
 }

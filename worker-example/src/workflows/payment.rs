@@ -7,6 +7,9 @@ use temporalio_sdk::{ActivityExecutionError, ApplicationFailure, WorkflowContext
 use super::options;
 use crate::activities::{PaymentRequest, Payments, Receipt};
 
+/// The failure type of a refund that failed and could not be undone.
+pub const COMPENSATION_FAILED: &str = "CompensationFailed";
+
 /// A refund that was paid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Paid {
@@ -29,7 +32,8 @@ pub struct Payment;
 
 #[workflow_methods]
 impl Payment {
-    /// Pays. Fails with the failure of the step that failed, after the others were undone.
+    /// Pays. Fails with the failure of the step that failed, after the others were undone;
+    /// with [`COMPENSATION_FAILED`] if that was not possible.
     #[run]
     pub async fn run(
         ctx: &mut WorkflowContext<Self>,
@@ -95,7 +99,7 @@ impl Payment {
             stuck.join("; ")
         );
         Err(ApplicationFailure::builder(message)
-            .type_name("CompensationFailed".to_owned())
+            .type_name(COMPENSATION_FAILED.to_owned())
             .non_retryable(true)
             .build())
     }
