@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use omnitrace_store::key::{EventKey, Step};
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::counters::Counter;
 use crate::policy::{Content, Policy, Redacted, offered_attempt, offered_inner};
 use crate::queue::{Observation, Queue, Subject};
 use crate::recorder::event_row;
-use crate::tracker::set_usage;
+use crate::tracker::{compose, set_usage};
 
 /// One attempt of an activity, as its worker sees it.
 #[derive(Debug)]
@@ -137,12 +137,12 @@ pub(crate) fn rows(
             let mut detail = detail(attempt);
             if late {
                 // The server had given it up: whatever it brought is not the truth.
-                detail["late_result"] = json!(row.status.as_str());
+                detail.insert("late_result".to_owned(), json!(row.status.as_str()));
                 row.status = Status::TimedOut;
                 row.error_type = Some("TimeoutFailure.StartToClose".to_owned());
                 last = false;
             }
-            row.data_redacted = data(&Redacted::plain(detail), output.as_ref(), policy);
+            row.data_redacted = compose(&detail, &[("output", output.as_ref())], policy);
             let run = run_row(attempt, &row, Some((last, output.as_ref())), policy);
             (row, run)
         }
@@ -181,7 +181,7 @@ fn attempt_row(attempt: &Attempt, policy: &Policy) -> EventRow {
     row.scheduled_at = attempt.scheduled_at;
     row.started_at = Some(attempt.started_at);
     row.category = policy.category(&attempt.activity_type, None);
-    row.data_redacted = data(&Redacted::plain(detail(attempt)), None, policy);
+    row.data_redacted = compose(&detail(attempt), &[], policy);
     row.policy_id = policy.id().to_owned();
     if attempt.standalone.is_none() {
         let step = EventKey::new("activity", attempt.step.clone(), &attempt.activity_type, 0);
@@ -190,18 +190,14 @@ fn attempt_row(attempt: &Attempt, policy: &Policy) -> EventRow {
     row
 }
 
-fn detail(attempt: &Attempt) -> Value {
-    let mut detail = json!({ "task_queue": attempt.task_queue, "worker": attempt.worker });
+fn detail(attempt: &Attempt) -> Map<String, Value> {
+    let mut detail = Map::new();
+    detail.insert("task_queue".to_owned(), json!(attempt.task_queue));
+    detail.insert("worker".to_owned(), json!(attempt.worker));
     if attempt.local {
-        detail["local"] = json!(true);
+        detail.insert("local".to_owned(), json!(true));
     }
     detail
-}
-
-fn data(detail: &Redacted, output: Option<&Redacted>, policy: &Policy) -> Option<String> {
-    let mut parts = vec![("detail", detail)];
-    parts.extend(output.map(|output| ("output", output)));
-    policy.compose(&parts)
 }
 
 fn run_row(

@@ -34,13 +34,13 @@ const BUFFER_PER_QUEUE: usize = 4;
 /// use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
 ///
 /// let omnitrace = OmniTrace::from_env().await;
-/// let url = "http://127.0.0.1:7233".parse()?;
+/// let url = url::Url::parse("http://127.0.0.1:7233")?;
 /// let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
 /// let options = ClientOptions::new("default").plugin(omnitrace.plugin()).build();
 /// let client = Client::new(connection, options)?;
 /// // Workers that are made from this client are recorded.
 /// # drop(client);
-/// omnitrace.shutdown(Duration::from_secs(5)).await;
+/// omnitrace.shutdown(Duration::from_secs(5)).await?;
 /// # Ok(())
 /// # }
 /// ```

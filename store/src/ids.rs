@@ -57,6 +57,9 @@ mod tests {
     fn ids_are_the_documented_hashes() {
         let run = RunKey::new("default", "order-1", "run-1");
         assert_eq!(span_id(&run, ""), "c349daa2376074e3");
-        assert_eq!(trace_id("default", "order-1", "run-1"), "c67c7aadf9b8a0a184cb5dac0b6cdf0d");
+        assert_eq!(
+            trace_id("default", "order-1", "run-1"),
+            "c67c7aadf9b8a0a184cb5dac0b6cdf0d"
+        );
     }
 }

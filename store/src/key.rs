@@ -105,12 +105,7 @@ pub const MAX_KEY_BYTES: usize = 1024;
 
 impl EventKey {
     /// Makes a key from its parts.
-    pub fn new(
-        kind: impl Into<String>,
-        step: Step,
-        name: impl Into<String>,
-        attempt: u32,
-    ) -> Self {
+    pub fn new(kind: impl Into<String>, step: Step, name: impl Into<String>, attempt: u32) -> Self {
         Self {
             kind: kind.into(),
             step,

@@ -22,7 +22,11 @@ pub fn run_rank(row: &RunRow) -> Rank {
 /// Merges two rows of one event key.
 pub fn merge_event(a: EventRow, b: EventRow) -> EventRow {
     debug_assert_eq!((&a.run, &a.event_key), (&b.run, &b.event_key));
-    if event_rank(&b) > event_rank(&a) { b } else { a }
+    if event_rank(&b) > event_rank(&a) {
+        b
+    } else {
+        a
+    }
 }
 
 /// Merges two rows of one run.

@@ -106,18 +106,17 @@ fn shown(how: Shown, value: &OsStr) -> String {
 
 /// A URL of which at most scheme, host, port and path are left; less if there is any doubt.
 pub(super) fn without_credentials(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (scheme, Some(rest)),
-        None => ("", None),
+    // Without a scheme it may be anything, a password alone too.
+    let Some((scheme, body)) = url.split_once("://") else {
+        return MASK.to_owned();
     };
     let plain_scheme = scheme.len() <= 16 && scheme.bytes().all(|b| b.is_ascii_alphabetic());
-    let body = rest.unwrap_or(url);
-    if plain_scheme && !body.contains(['@', '?', '=', '#', '%']) && colons_are_ports(body) {
-        return url.to_owned();
-    }
-    match rest {
-        Some(_) if plain_scheme => format!("{scheme}://{MASK}"),
-        _ => MASK.to_owned(),
+    if !plain_scheme {
+        MASK.to_owned()
+    } else if body.contains(['@', '?', '=', '#', '%']) || !colons_are_ports(body) {
+        format!("{scheme}://{MASK}")
+    } else {
+        url.to_owned()
     }
 }
 

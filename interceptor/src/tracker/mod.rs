@@ -14,7 +14,7 @@ use omnitrace_store::row::{EventRow, RunKey, RunRow};
 use crate::observe::{Activation, Completion, Eviction, Job};
 use crate::policy::Policy;
 use run::RunTracker;
-pub(crate) use step::set_usage;
+pub(crate) use step::{compose, set_usage};
 
 /// Which worker of this process saw something. A run can be in the cache of two.
 pub(crate) type WorkerId = u32;

@@ -140,24 +140,36 @@ impl Step {
     }
 
     fn data(&self, policy: &Policy) -> Option<String> {
-        let detail =
-            (!self.detail.is_empty()).then(|| Redacted::plain(Value::Object(self.detail.clone())));
-        let stack = self
-            .failure
-            .as_ref()
-            .and_then(|failure| failure.stack.as_ref())
-            .map(|stack| Redacted::plain(json!(stack)));
-        let parts: Vec<(&str, &Redacted)> = [
-            ("detail", detail.as_ref()),
+        let stack = self.failure.as_ref().and_then(|f| f.stack.as_ref());
+        let stack = stack.map(|stack| Redacted::plain(json!(stack)));
+        let parts = [
             ("input", self.input.as_ref()),
             ("output", self.output.as_ref()),
             ("stack", stack.as_ref()),
-        ]
-        .into_iter()
-        .filter_map(|(name, part)| part.map(|part| (name, part)))
-        .collect();
-        policy.compose(&parts)
+        ];
+        compose(&self.detail, &parts, policy)
     }
+}
+
+/// The data of a row: what Temporal says of it, beside the payloads.
+pub(crate) fn compose(
+    detail: &Map<String, Value>,
+    payloads: &[(&str, Option<&Redacted>)],
+    policy: &Policy,
+) -> Option<String> {
+    let detail: Vec<(&str, Redacted)> = detail
+        .iter()
+        .map(|(name, value)| (name.as_str(), Redacted::plain(value.clone())))
+        .collect();
+    let payloads = payloads
+        .iter()
+        .filter_map(|(name, payload)| payload.map(|payload| (*name, payload)));
+    let parts: Vec<(&str, &Redacted)> = detail
+        .iter()
+        .map(|(name, value)| (*name, value))
+        .chain(payloads)
+        .collect();
+    policy.compose(&parts)
 }
 
 /// Puts token usage into its columns.

@@ -1,9 +1,10 @@
-//! The checks of the store.
+//! The checks of the configuration and of the store.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
 use jiff::Timestamp;
+use omnitrace::config::Settings;
 use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store};
 
 use super::Check;
@@ -18,11 +19,41 @@ const LOOKED_AT: u32 = 1000;
 /// Processes that are named; older ones are counted.
 const NAMED: usize = 5;
 
-/// What a recording process counts under this name it dropped.
-const DROPPED: &str = "dropped.";
+/// What a recording process counts under these names it dropped: observations, and rows.
+const DROPPED: [&str; 2] = ["dropped.", "rows.dropped."];
+
+/// Proposals that the server never accepted: nothing is lost with them.
+const GHOST: &str = "ghost";
 
 /// Makes all checks, in an order in which each rests on those before.
 pub(super) async fn all(url: Option<&str>, now: Timestamp) -> Vec<Check> {
+    let mut checks = configuration();
+    checks.extend(stored(url, now).await);
+    checks
+}
+
+/// What the environment says to a worker that starts with it.
+fn configuration() -> Vec<Check> {
+    let (settings, findings) = Settings::from_env();
+    let mut checks = vec![if settings.enabled {
+        let rate = settings.sample_rate * 100.0;
+        let environment = settings.env.as_str();
+        Check::ok(
+            "configured",
+            format!("{environment}, records {rate} % of runs"),
+        )
+    } else {
+        let hint = "set OMNITRACE_ENABLED=true to record";
+        Check::warn("configured", "recording is off", hint)
+    }];
+    checks.extend(findings.iter().map(|finding| {
+        let hint = "a worker that starts with this environment does the same";
+        Check::warn("variable", finding.to_string(), hint)
+    }));
+    checks
+}
+
+async fn stored(url: Option<&str>, now: Timestamp) -> Vec<Check> {
     let database = match database::parse(url) {
         Ok(database) => database,
         Err(CliError::NoStore) => {
@@ -139,7 +170,8 @@ fn processes(reports: &[ProcessReport], now: Timestamp, checks: &mut Vec<Check>)
 fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
     let mut reasons = std::collections::BTreeMap::new();
     for (name, n) in reports.iter().flat_map(|report| &report.counters) {
-        if let Some(reason) = name.strip_prefix(DROPPED).filter(|_| *n > 0) {
+        let reason = DROPPED.iter().find_map(|prefix| name.strip_prefix(prefix));
+        if let Some(reason) = reason.filter(|reason| *n > 0 && *reason != GHOST) {
             let total: &mut u64 = reasons.entry(reason).or_default();
             *total = total.saturating_add(*n);
         }
@@ -155,6 +187,20 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
             "buffer_full" => {
                 "the database was away or too slow for longer than the buffer lasts: look at its \
                  disk and load"
+            }
+            "run_incomplete" => {
+                "an earlier observation of the same runs was dropped: they are whole again once a \
+                 worker replays them"
+            }
+            "run_cap" => "runs had more rows than are kept: raise OMNITRACE_MAX_EVENTS_PER_RUN",
+            "step_cap" => "steps had more attempts, or attempts more events, than are kept",
+            "no_store" => "there was no store: set OMNITRACE_DATABASE_URL to keep rows",
+            "shutdown" => {
+                "the process ended before its rows were stored: call `shutdown` with more time"
+            }
+            "held_full" => {
+                "more runs that sampling left out were open than are held: they are missing if \
+                 they failed"
             }
             "invalid_key" => {
                 "record_event was called with a key that is not <kind>:<step>:<name>:<attempt>"

@@ -54,12 +54,11 @@ impl Database {
             .args(args)
             .current_dir(self.folder())
             .env("COLUMNS", "80");
-        for name in [
-            "OMNITRACE_DATABASE_URL",
-            "CLICOLOR_FORCE",
-            "CLICOLOR",
-            "NO_COLOR",
-        ] {
+        let ours = |name: &std::ffi::OsStr| {
+            let name = name.to_string_lossy();
+            name.starts_with("OMNITRACE_") || name.starts_with("OTEL_") || name.contains("COLOR")
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
             command.env_remove(name);
         }
         command

@@ -2,6 +2,7 @@
 
 mod any;
 mod code;
+mod documentation;
 mod secrets;
 mod values;
 mod wrong;

@@ -74,7 +74,7 @@ fn a_value_that_shows_no_secret_is_shown() {
             "mysql://localhost:3306/traces",
             "mysql://localhost:3306/traces",
         ),
-        ("omnitrace.db", "omnitrace.db"),
+        ("omnitrace.db", "***"),
         ("postgres://me:word@host/db", "postgres://***"),
         ("me:word@host", "***"),
     ] {
