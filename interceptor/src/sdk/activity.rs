@@ -76,7 +76,7 @@ fn standalone(info: &ActivityInfo) -> (RunKey, Option<Standalone>) {
     let max_attempts = info
         .retry_policy
         .as_ref()
-        .and_then(|retry| u32::try_from(retry.maximum_attempts()).ok())
+        .map(temporalio_common::RetryPolicy::maximum_attempts)
         .filter(|attempts| *attempts > 0);
     let standalone = Standalone {
         first_scheduled_at: info.scheduled_time.map(clock::micros),
