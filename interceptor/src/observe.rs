@@ -92,11 +92,21 @@ pub(crate) enum Job {
 /// Why a run left a worker's cache, as far as it tells what the server accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Eviction {
-    /// `WORKFLOW_EXECUTION_ENDING`: the closing command was accepted.
+    /// `WORKFLOW_EXECUTION_ENDING`.
     ExecutionEnding,
-    /// `CACHE_FULL`: the last task was accepted, unless one was still open.
+    /// `CACHE_FULL`.
     CacheFull,
-    /// Any other reason: proves nothing.
+    /// `LANG_REQUESTED`: only the replayer asks for it.
+    LangRequested,
+    /// `TASK_NOT_FOUND`.
+    TaskNotFound,
+    /// `FATAL`.
+    Fatal,
+    /// `NONDETERMINISM`.
+    Nondeterminism,
+    /// `UNHANDLED_COMMAND`: the closing command was refused.
+    UnhandledCommand,
+    /// Any other reason.
     Other,
 }
 

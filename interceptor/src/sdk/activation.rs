@@ -111,6 +111,11 @@ fn observe_job(
         Variant::RemoveFromCache(remove) => Job::Evicted(match remove.reason() {
             EvictionReason::WorkflowExecutionEnding => Eviction::ExecutionEnding,
             EvictionReason::CacheFull => Eviction::CacheFull,
+            EvictionReason::LangRequested => Eviction::LangRequested,
+            EvictionReason::TaskNotFound => Eviction::TaskNotFound,
+            EvictionReason::Fatal => Eviction::Fatal,
+            EvictionReason::Nondeterminism => Eviction::Nondeterminism,
+            EvictionReason::UnhandledCommand => Eviction::UnhandledCommand,
             _ => Eviction::Other,
         }),
         Variant::UpdateRandomSeed(_) => return None,

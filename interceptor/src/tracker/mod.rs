@@ -4,6 +4,7 @@
 //! when the run is evicted, so their number returns to zero. Rows that rest on a worker's proposal
 //! are provisional until the server is known to have accepted it.
 
+mod acceptance;
 mod run;
 mod step;
 
@@ -11,8 +12,9 @@ use std::collections::HashMap;
 
 use omnitrace_store::row::{EventRow, RunKey, RunRow};
 
-use crate::observe::{Activation, Completion, Eviction, Job};
+use crate::observe::{Activation, Completion, Job};
 use crate::policy::Policy;
+use acceptance::{Acceptance, Evidence};
 use run::RunTracker;
 pub(crate) use step::{compose, set_usage};
 
@@ -26,14 +28,15 @@ pub(crate) struct Rows {
     pub(crate) events: Vec<EventRow>,
     /// What the caller of a run that begins said of sampling.
     pub(crate) began: Option<(RunKey, Option<bool>)>,
-    /// The run is in the cache no longer.
-    pub(crate) evicted: Option<RunKey>,
+    /// Runs that are in the cache no longer.
+    pub(crate) left: Vec<RunKey>,
 }
 
 /// The live trackers.
 #[derive(Debug, Default)]
 pub(crate) struct Trackers {
     runs: HashMap<WorkerId, HashMap<String, RunTracker>>,
+    acceptance: Acceptance,
 }
 
 impl Trackers {
@@ -57,7 +60,10 @@ impl Trackers {
         }) {
             rows.began = Some((start.key.clone(), start.parent_sampled));
             let tracker = RunTracker::new(start, policy);
-            runs.insert(activation.run_id.clone(), tracker);
+            // Core evicts a run before it begins it anew, but that may have been lost.
+            if let Some(before) = runs.insert(activation.run_id.clone(), tracker) {
+                rows.left.push(before.into_row().key);
+            }
         }
         let run_id = activation.run_id.clone();
         // Without its beginning a run can't be followed: an observation of it was lost.
@@ -69,19 +75,15 @@ impl Trackers {
             _ => None,
         });
         match eviction {
-            None => run.activation(activation, policy, &mut rows),
+            None => run.activation(activation, self.acceptance, policy, &mut rows),
             Some(reason) => {
-                let proves = match reason {
-                    Eviction::ExecutionEnding => true,
-                    // With 0 a task was still open when the run left the cache.
-                    Eviction::CacheFull => activation.history_length > 0,
-                    Eviction::Other => false,
+                let evidence = Evidence::Eviction {
+                    reason,
+                    history_length: activation.history_length,
                 };
-                if proves {
-                    run.accept(policy, &mut rows);
+                if let Some(run) = runs.remove(&run_id) {
+                    run.leave(evidence, self.acceptance, policy, &mut rows);
                 }
-                rows.evicted = Some(run.key().clone());
-                runs.remove(&run_id);
             }
         }
         rows
@@ -113,13 +115,13 @@ impl Trackers {
     }
 
     /// Forgets what a worker had in its cache: it stopped, and evicts nothing when it does.
-    pub(crate) fn worker_stopped(&mut self, worker: WorkerId) -> Vec<RunKey> {
-        self.runs
-            .remove(&worker)
-            .into_iter()
-            .flat_map(HashMap::into_values)
-            .map(|run| run.key().clone())
-            .collect()
+    pub(crate) fn worker_stopped(&mut self, worker: WorkerId, policy: &Policy) -> Rows {
+        let mut rows = Rows::default();
+        for run in self.runs.remove(&worker).into_iter().flatten() {
+            run.1
+                .leave(Evidence::WorkerStopped, self.acceptance, policy, &mut rows);
+        }
+        rows
     }
 }
 

@@ -6,9 +6,10 @@
 use std::collections::{HashMap, HashSet};
 
 use omnitrace_store::key::Step as StepKey;
-use omnitrace_store::row::{Micros, Phase, RunKey, RunRow, Status};
+use omnitrace_store::row::{Micros, Phase, RunRow, Status};
 
 use super::Rows;
+use super::acceptance::{Acceptance, Evidence};
 use super::step::{Cancellation, Step, StepId};
 use crate::observe::{Activation, Command, Failure, Job, Outcome, RunStart, ScheduleActivity};
 use crate::policy::{Policy, Redacted};
@@ -95,21 +96,23 @@ impl RunTracker {
         }
     }
 
-    pub(super) fn key(&self) -> &RunKey {
-        &self.row.key
-    }
-
     pub(super) fn into_row(self) -> RunRow {
         self.row
     }
 
     /// Takes in what reached the workflow. Evictions are not for here.
-    pub(super) fn activation(&mut self, activation: Activation, policy: &Policy, rows: &mut Rows) {
+    pub(super) fn activation(
+        &mut self,
+        activation: Activation,
+        acceptance: Acceptance,
+        policy: &Policy,
+        rows: &mut Rows,
+    ) {
+        if acceptance.proves(self.history_length, Evidence::Activation(&activation)) {
+            self.accept(policy, rows);
+        }
         if activation.is_query_only() {
             return;
-        }
-        if activation.history_length > self.history_length && self.history_length > 0 {
-            self.accept(policy, rows);
         }
         self.history_length = activation.history_length;
         self.clock = activation.at;
@@ -118,6 +121,20 @@ impl RunTracker {
         for job in activation.jobs {
             self.job(job, policy, rows);
         }
+    }
+
+    /// The run is no longer in the worker's cache.
+    pub(super) fn leave(
+        mut self,
+        evidence: Evidence<'_>,
+        acceptance: Acceptance,
+        policy: &Policy,
+        rows: &mut Rows,
+    ) {
+        if acceptance.proves(self.history_length, evidence) {
+            self.accept(policy, rows);
+        }
+        rows.left.push(self.row.key);
     }
 
     fn job(&mut self, job: Job, policy: &Policy, rows: &mut Rows) {
@@ -378,7 +395,7 @@ impl RunTracker {
     }
 
     /// The server accepted what was pending.
-    pub(super) fn accept(&mut self, policy: &Policy, rows: &mut Rows) {
+    fn accept(&mut self, policy: &Policy, rows: &mut Rows) {
         let mut closed = false;
         for pending in std::mem::take(&mut self.pending) {
             match pending {

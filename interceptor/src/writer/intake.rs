@@ -12,6 +12,7 @@ use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy};
 use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
 
 use super::buffer::{Buffer, Put};
+use super::decisions::Decisions;
 use crate::attempt::{self, Attempt, AttemptSeen};
 use crate::clock;
 use crate::counters::{Counter, Counters};
@@ -28,8 +29,7 @@ pub(super) struct Intake {
     slow_ms: i64,
     trackers: Trackers,
     explicit: ExplicitRuns,
-    /// Runs that are followed here, and why they are recorded; `None` if they are left out.
-    decided: HashMap<RunKey, Option<SampledBy>>,
+    decided: Decisions,
     /// Runs recorded after all, and when that was decided.
     promoted: HashMap<RunKey, (SampledBy, Micros)>,
     held: Held,
@@ -61,7 +61,7 @@ impl Intake {
             slow_ms,
             trackers: Trackers::default(),
             explicit: ExplicitRuns::default(),
-            decided: HashMap::new(),
+            decided: Decisions::default(),
             promoted: HashMap::new(),
             held: Held::new(counters.clone()),
             buffer,
@@ -132,8 +132,10 @@ impl Intake {
         }
         if let Some(mut row) = self.trackers.forget(seen.worker(), run_id) {
             row.incomplete = true;
-            self.high_water(row.key.clone(), 1);
+            let run = row.key.clone();
+            self.high_water(run.clone(), 1);
             self.run_row(row, seq);
+            self.decided.end(&run);
         }
         false
     }
@@ -155,12 +157,7 @@ impl Intake {
             Observed::Completion(worker, completion) => {
                 self.trackers.completion(worker, completion, &self.policy)
             }
-            Observed::WorkerStopped(worker) => {
-                for run in self.trackers.worker_stopped(worker) {
-                    self.decided.remove(&run);
-                }
-                return;
-            }
+            Observed::WorkerStopped(worker) => self.trackers.worker_stopped(worker, &self.policy),
         };
         self.rows(rows, seq);
     }
@@ -183,7 +180,7 @@ impl Intake {
                 decision,
                 "OmniTrace sampling"
             );
-            self.decided.insert(run, why);
+            self.decided.begin(run, why);
         }
         for row in rows.events {
             if let Some(reason) = sampling::step_reason(&row, self.slow_ms) {
@@ -195,8 +192,8 @@ impl Intake {
         for row in rows.runs {
             self.run_row(row, seq);
         }
-        if let Some(run) = rows.evicted {
-            self.decided.remove(&run);
+        for run in rows.left {
+            self.decided.end(&run);
         }
     }
 
@@ -225,7 +222,6 @@ impl Intake {
     fn reason(&self, run: &RunKey) -> Option<SampledBy> {
         self.decided
             .get(run)
-            .copied()
             .flatten()
             .or_else(|| self.promoted.get(run).map(|(reason, _)| *reason))
     }
@@ -302,7 +298,7 @@ impl Intake {
             let run = &attempt.run;
             let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
             let why = self.sampling.decide(&trace_id, attempt.sampled);
-            self.decided.insert(run.clone(), why);
+            self.decided.begin(run.clone(), why);
         }
         let sampled = self.is_sampled(&attempt.run, attempt.sampled);
         let (event, run) = attempt::rows(attempt, seen, &self.policy);
@@ -311,14 +307,16 @@ impl Intake {
             self.run_row(run, 0);
         }
         if attempt.standalone.is_some() {
-            self.decided.remove(&attempt.run);
+            self.decided.end(&attempt.run);
         }
     }
 
     fn explicit(&mut self, explicit: Explicit) {
         let run = explicit.run.clone();
         let why = self.sampling.decide(&explicit.trace_id, None);
-        self.decided.entry(run.clone()).or_insert(why);
+        if self.decided.get(&run).is_none() {
+            self.decided.begin(run.clone(), why);
+        }
         let (event, row, over) = self.explicit.rows(explicit, &self.policy);
         if let Some(event) = event {
             let sampled = self.is_sampled(&run, None);
@@ -328,7 +326,7 @@ impl Intake {
             self.run_row(row, 0);
         }
         if over {
-            self.decided.remove(&run);
+            self.decided.end(&run);
         }
     }
 

@@ -4,6 +4,7 @@
 //! observation is taken in costs that observation, counted.
 
 mod buffer;
+mod decisions;
 mod intake;
 mod link;
 
