@@ -1,4 +1,5 @@
 //! Everything against a real Temporal server.
 
+mod exact;
 mod recording;
 mod workflows;

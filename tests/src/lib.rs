@@ -298,6 +298,11 @@ impl RunningWorker {
 
 impl Drop for RunningWorker {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Its connection may live on the thread that fails: waiting would last for ever.
+            (self.stop)();
+            return;
+        }
         // A test that fails already must not fail twice.
         let _ = self.end();
     }

@@ -115,6 +115,8 @@ impl WorkerPlugin for ReplayPlugin {
     ) -> Result<(), PluginError> {
         if let Some(recording) = &self.recording {
             let converter = options.data_converter.clone();
+            // The replayer makes this up, too, and workflows put it into commands.
+            options.namespace.clone_from(&self.run.namespace);
             let origin = Origin::new(
                 self.run.namespace.clone(),
                 Some(converter),

@@ -1,0 +1,86 @@
+//! Activities, local activities and timers.
+
+use omnitrace_store::row::Status;
+
+use super::stage::{Layout, Stage};
+
+in_both_layouts! {
+    local_activities_and_their_backoffs_are_recorded: locals;
+    activities_that_time_out_or_reuse_their_id_are_recorded: remotes;
+    cancelled_activities_and_timers_are_recorded: cancels;
+}
+
+async fn locals(layout: Layout) {
+    let mut stage = Stage::start(layout).await;
+    let handle = start!(stage, Locals, ());
+    let lines = [
+        "activity:1:Tools::act:0 completed",
+        "activity:1:Tools::act:1 failed Upstream",
+        "activity:1:Tools::act:2 failed Upstream",
+        "activity:1:Tools::act:3 completed",
+        "activity:2:Tools::act:0 failed [backoff_ms] [original_schedule_time]",
+        "activity:2:Tools::act:1 failed Upstream",
+        "activity:3:Tools::act:0 failed [backoff_ms] [original_schedule_time]",
+        "activity:3:Tools::act:2 failed Upstream",
+        "activity:4:Tools::act:0 completed [original_schedule_time]",
+        "activity:4:Tools::act:3 completed",
+        "activity:5:Tools::act:0 failed Upstream",
+        "activity:5:Tools::act:1 failed Upstream",
+        "timer:1:timer:1 completed [la_backoff]",
+        "timer:2:timer:1 completed [la_backoff]",
+        "timer:3:timer:1 completed",
+    ];
+    let run = expect!(stage, handle, lines);
+    assert_eq!(run.run.status, Status::Completed);
+    let chain = [2, 3, 4].map(|n| {
+        let link = run.event(&format!("activity:{n}:Tools::act:0"));
+        let data = link.data_redacted.as_deref().expect("data");
+        let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+        data["detail"]["original_schedule_time"].clone()
+    });
+    assert!(chain[0].is_number(), "{chain:?}");
+    assert!(chain.iter().all(|link| *link == chain[0]), "{chain:?}");
+}
+
+async fn remotes(layout: Layout) {
+    let mut stage = Stage::start(layout).await;
+    let handle = start!(stage, Remotes, ());
+    let lines = [
+        "activity:7:Tools::act:0 failed Upstream",
+        "activity:7:Tools::act:1 failed Upstream",
+        "activity:late:Tools::act:0 completed",
+        "activity:late:Tools::act:1 timed_out TimeoutFailure.StartToClose [late_result]",
+        "activity:late:Tools::act:2 completed",
+        "activity:mine%~2:Tools::act:0 completed",
+        "activity:mine%~2:Tools::act:1 failed Upstream",
+        "activity:mine%~2:Tools::act:2 completed",
+        "activity:mine:Tools::act:0 completed",
+        "activity:mine:Tools::act:1 completed",
+        "activity:nobody:Tools::act:0 timed_out TimeoutFailure.ScheduleToStart",
+        "activity:panics:Tools::act:0 completed",
+        "activity:panics:Tools::act:1 failed ApplicationFailure",
+        "activity:panics:Tools::act:2 completed",
+        "activity:silent:Tools::act:0 completed",
+        // What its worker said of it; the tree knows that the next attempt proves it over.
+        "activity:silent:Tools::act:1 completed",
+        "activity:silent:Tools::act:2 completed",
+    ];
+    expect!(stage, handle, lines);
+}
+
+async fn cancels(layout: Layout) {
+    let mut stage = Stage::start(layout).await;
+    let handle = start!(stage, Cancels, ());
+    // The first timer and the first activity were cancelled in the task that commanded them.
+    let lines = [
+        "activity:abandon:Tools::act:0 canceled CanceledFailure",
+        "activity:abandon:Tools::act:1 canceled CanceledFailure",
+        "activity:try:Tools::act:0 canceled CanceledFailure",
+        "activity:try:Tools::act:1 canceled CanceledFailure",
+        "activity:wait:Tools::act:0 canceled CanceledFailure",
+        "activity:wait:Tools::act:1 canceled CanceledFailure",
+        "timer:2:timer:1 canceled",
+        "timer:3:timer:1 completed",
+    ];
+    expect!(stage, handle, lines);
+}

@@ -1,0 +1,105 @@
+//! Runs that follow upon each other, patches and Nexus operations.
+
+use std::time::Duration;
+
+use omnitrace_store::row::Status;
+use omnitrace_tests::{eventually, unique};
+use temporalio_client::{WorkflowStartOptions, WorkflowTerminateOptions};
+use temporalio_common::RetryPolicy;
+
+use super::stage::{Layout, Stage, stored};
+
+in_both_layouts! {
+    a_retry_and_a_run_continued_as_new_know_their_chain: chain;
+    a_cron_run_knows_the_run_before_it: cron;
+    a_patch_is_recorded_once: patch;
+}
+
+async fn chain(layout: Layout) {
+    let stage = Stage::start(layout).await;
+    let id = unique("chain");
+    let retry = RetryPolicy::builder()
+        .initial_interval(Duration::from_millis(10))
+        .maximum_attempts(5)
+        .build();
+    let options = WorkflowStartOptions::new(&stage.queue, &id)
+        .retry_policy(retry)
+        .build();
+    let first = start!(stage, Chain, 0_u32, options);
+    let runs = eventually("all three runs are closed", async || {
+        let stored = stored(&stage.recording).await?;
+        let mut runs = stored.store.runs_of_workflow(None, &id).await.ok()?;
+        runs.reverse();
+        (runs.len() == 3 && runs.iter().all(|run| run.closed_at.is_some())).then_some(runs)
+    })
+    .await;
+    let what: Vec<_> = runs
+        .iter()
+        .map(|run| (run.trigger.as_str(), run.attempt, run.status))
+        .collect();
+    let expected = [
+        ("client", 1, Status::Failed),
+        ("retry", 2, Status::ContinuedAsNew),
+        ("continue_as_new", 1, Status::Completed),
+    ];
+    assert_eq!(what, expected);
+    let first = first.run_id().expect("an id");
+    for run in &runs {
+        assert_eq!(run.max_attempts, Some(5));
+        assert_eq!(run.first_execution_run_id.as_deref(), Some(first));
+        assert_eq!(run.event_count, 1, "a timer");
+    }
+    let before = |n: usize| runs[n].continued_from_run_id.as_deref();
+    assert_eq!(before(0), None);
+    assert_eq!(before(1), Some(runs[0].key.run_id.as_str()));
+    assert_eq!(before(2), Some(runs[1].key.run_id.as_str()));
+    assert_eq!(
+        runs[0].trace_id, runs[1].trace_id,
+        "a retry stays in its trace"
+    );
+    assert_ne!(runs[1].trace_id, runs[2].trace_id, "a trace stays bounded");
+    stage.recording.assert_accounted();
+}
+
+async fn cron(layout: Layout) {
+    let stage = Stage::start(layout).await;
+    let id = unique("cron");
+    let options = WorkflowStartOptions::new(&stage.queue, &id)
+        .cron_schedule("@every 1s".to_owned())
+        .build();
+    let handle = start!(stage, Child, super::flows::Fate::Complete, options);
+    let runs = eventually("two runs are closed", async || {
+        let stored = stored(&stage.recording).await?;
+        let mut runs = stored.store.runs_of_workflow(None, &id).await.ok()?;
+        runs.reverse();
+        let closed = |run: &omnitrace_store::row::RunRow| run.closed_at.is_some();
+        (runs.len() >= 2 && runs[..2].iter().all(closed)).then_some(runs)
+    })
+    .await;
+    let handle = stage
+        .client
+        .get_workflow_handle::<super::flows::Child>(&handle.info().workflow_id);
+    let end = handle.terminate(WorkflowTerminateOptions::default()).await;
+    end.expect("terminated");
+    let (first, second) = (&runs[0], &runs[1]);
+    assert_eq!(
+        (first.trigger.as_str(), second.trigger.as_str()),
+        ("cron", "cron")
+    );
+    let before = second.continued_from_run_id.as_deref();
+    assert_eq!(before, Some(first.key.run_id.as_str()));
+    assert_ne!(first.trace_id, second.trace_id);
+    // What a cron run closes with is its result, and the server goes on by itself.
+    assert_eq!(first.status, Status::Completed);
+}
+
+async fn patch(layout: Layout) {
+    let mut stage = Stage::start(layout).await;
+    let handle = start!(stage, Patched, ());
+    let lines = [
+        "patch:a new way:patch:1 completed",
+        "timer:1:timer:1 completed",
+        "timer:2:timer:1 completed",
+    ];
+    expect!(stage, handle, lines);
+}
