@@ -279,19 +279,18 @@ impl Current {
         let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
         let at = self.queue.now();
         let size = 256 + name.len() + crate::queue::json_size(&data);
-        self.queue
-            .offer(size, Subject::Attempt(&self.attempt.run), || {
-                Observation::Attempt(
-                    self.attempt.clone(),
-                    AttemptSeen::Inner(Box::new(InnerEvent {
-                        n,
-                        kind: kind.to_owned(),
-                        name: name.to_owned(),
-                        at,
-                        latency,
-                        data,
-                    })),
-                )
-            });
+        self.queue.offer(size, Subject::Row(&self.attempt.run), || {
+            Observation::Attempt(
+                self.attempt.clone(),
+                AttemptSeen::Inner(Box::new(InnerEvent {
+                    n,
+                    kind: kind.to_owned(),
+                    name: name.to_owned(),
+                    at,
+                    latency,
+                    data,
+                })),
+            )
+        });
     }
 }

@@ -66,6 +66,8 @@ counters! {
     RowsDroppedNoStore = "rows.dropped.no_store",
     /// Rows that waited for the database when the process ended.
     RowsDroppedShutdown = "rows.dropped.shutdown",
+    /// Marks that count a run's losses, and promotions, dropped: too much waited for the database.
+    MarksDropped = "marks.dropped",
     /// Writes that the database refused, to be tried again.
     WriteErrors = "store.write_errors",
     /// Runs recorded because of the sampling rate or their caller.

@@ -4,7 +4,7 @@
 //! Room is taken first and the observation is made after, so a full queue costs nothing but a
 //! count. What is lost is remembered by run, so that the writer stops telling half of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,8 +66,8 @@ pub(crate) struct Queue {
 pub(crate) enum Subject<'a> {
     /// A workflow's: what follows can't be told without it.
     Workflow(&'a str),
-    /// An attempt's: it stands for itself.
-    Attempt(&'a RunKey),
+    /// One of a run that stands for itself, as of an attempt.
+    Row(&'a RunKey),
     /// Nobody's.
     None,
 }
@@ -80,11 +80,18 @@ pub(crate) struct Lost(Arc<Mutex<LostRuns>>);
 struct LostRuns {
     /// Run id to the position of the last observation lost.
     workflows: HashMap<String, u64>,
-    attempts: HashMap<RunKey, u32>,
+    /// Those of them that the writer has not heard of yet.
+    unheard: Vec<String>,
+    /// Position of the last loss whose run could not be remembered.
+    overflow: Option<u64>,
+    /// What was lost and stands for itself, ever.
+    rows: HashMap<RunKey, u32>,
+    /// Runs whose number in `rows` has grown.
+    grown: HashSet<RunKey>,
 }
 
-/// Runs that are remembered as incomplete; more are just counted.
-const MAX_LOST_RUNS: usize = 100_000;
+/// Runs that are remembered as incomplete. Of more than so many at once all runs are taken to be.
+const MAX_LOST_RUNS: usize = 10_000;
 
 impl Lost {
     fn runs(&self) -> std::sync::MutexGuard<'_, LostRuns> {
@@ -93,18 +100,27 @@ impl Lost {
 
     /// Notes a loss. Only ever called where something was dropped, so rarely.
     pub(crate) fn note(&self, subject: Subject<'_>, seq: u64) {
-        let mut runs = self.runs();
-        if runs.workflows.len() + runs.attempts.len() >= MAX_LOST_RUNS {
-            return;
-        }
+        let runs = &mut *self.runs();
         match subject {
             Subject::Workflow(run_id) => {
-                let last = runs.workflows.entry(run_id.to_owned()).or_default();
-                *last = seq.max(*last);
+                if let Some(last) = runs.workflows.get_mut(run_id) {
+                    *last = seq.max(*last);
+                } else if runs.workflows.len() < MAX_LOST_RUNS {
+                    runs.workflows.insert(run_id.to_owned(), seq);
+                    runs.unheard.push(run_id.to_owned());
+                } else {
+                    runs.overflow = Some(seq.max(runs.overflow.unwrap_or_default()));
+                }
             }
-            Subject::Attempt(run) => {
-                let count = runs.attempts.entry(run.clone()).or_default();
-                *count = count.saturating_add(1);
+            Subject::Row(run) => {
+                if let Some(count) = runs.rows.get_mut(run) {
+                    *count = count.saturating_add(1);
+                } else if runs.rows.len() < MAX_LOST_RUNS {
+                    runs.rows.insert(run.clone(), 1);
+                } else {
+                    return;
+                }
+                runs.grown.insert(run.clone());
             }
             Subject::None => {}
         }
@@ -120,9 +136,36 @@ impl Lost {
         self.runs().workflows.remove(run_id);
     }
 
-    /// How many observations of attempts were lost since the last call, by run.
-    pub(crate) fn take_attempts(&self) -> HashMap<RunKey, u32> {
-        std::mem::take(&mut self.runs().attempts)
+    /// Workflows that lost an observation at or before a position, each told once.
+    pub(crate) fn take_workflows(&self, through: u64) -> Vec<String> {
+        let LostRuns {
+            workflows, unheard, ..
+        } = &mut *self.runs();
+        let (heard, rest) = std::mem::take(unheard)
+            .into_iter()
+            .filter(|run_id| workflows.contains_key(run_id))
+            .partition(|run_id| workflows[run_id] <= through);
+        *unheard = rest;
+        heard
+    }
+
+    /// Whether a loss before this position could not be remembered; told once.
+    pub(crate) fn take_overflow(&self, before: u64) -> bool {
+        let overflow = &mut self.runs().overflow;
+        overflow.take_if(|at| *at < before).is_some()
+    }
+
+    /// How many observations and rows that stand for themselves were lost ever, for the runs of
+    /// which the number has grown since the last call.
+    pub(crate) fn take_rows(&self) -> Vec<(RunKey, u32)> {
+        let runs = &mut *self.runs();
+        runs.grown
+            .drain()
+            .map(|run| {
+                let count = runs.rows.get(&run).copied().unwrap_or_default();
+                (run, count)
+            })
+            .collect()
     }
 }
 
@@ -160,13 +203,15 @@ impl Queue {
             self.lose(Counter::DroppedQueueFull, subject, seq);
             return;
         }
+        // Before the observation is made: so the room is given back whatever happens then.
+        let room = Room {
+            bytes,
+            used: self.used.clone(),
+        };
         let item = Item {
             seq,
             observation: observation(),
-            _room: Room {
-                bytes,
-                used: self.used.clone(),
-            },
+            _room: room,
         };
         if self.items.send(item).is_err() {
             self.lose(Counter::DroppedStopped, subject, seq);

@@ -148,7 +148,7 @@ impl Recorder {
 
     fn tell(&self, bytes: usize, said: impl FnOnce() -> Said) {
         let Some(told) = &self.told else { return };
-        told.queue.offer(256 + bytes, Subject::None, || {
+        told.queue.offer(256 + bytes, Subject::Row(&told.run), || {
             Observation::Explicit(Box::new(Explicit {
                 run: told.run.clone(),
                 trace_id: told.trace_id.clone(),
@@ -174,12 +174,17 @@ impl ExplicitRuns {
         self.open.len()
     }
 
-    /// Rows that follow from what was told, and whether the run is over.
+    /// Whether a run began and has not ended.
+    pub(crate) fn is_open(&self, run: &RunKey) -> bool {
+        self.open.contains_key(run)
+    }
+
+    /// Rows that follow from what was told.
     pub(crate) fn rows(
         &mut self,
         explicit: Explicit,
         policy: &Policy,
-    ) -> (Option<EventRow>, Option<RunRow>, bool) {
+    ) -> (Option<EventRow>, Option<RunRow>) {
         let Explicit {
             run,
             trace_id,
@@ -199,17 +204,17 @@ impl ExplicitRuns {
                 if self.open.len() < MAX_OPEN {
                     self.open.insert(run, row.clone());
                 }
-                (None, Some(row), false)
+                (None, Some(row))
             }
             Said::Event { key, latency, data } => {
                 let row = event_row(run, key, at, latency, data, policy);
-                (Some(row), None, false)
+                (Some(row), None)
             }
             Said::Completed { output } => {
                 let mut row = self.close(&run, &trace_id, at, Status::Completed, policy);
                 let output = policy.json(output, Content::Plain);
                 row.output_redacted = policy.compose(&[("output", &output)]);
-                (None, Some(row), true)
+                (None, Some(row))
             }
             Said::Failed {
                 error_type,
@@ -218,11 +223,11 @@ impl ExplicitRuns {
                 let mut row = self.close(&run, &trace_id, at, Status::Failed, policy);
                 row.error_type = Some(policy.error_type(&error_type));
                 row.error_message = Some(policy.error_message(&message));
-                (None, Some(row), true)
+                (None, Some(row))
             }
             Said::Cleared => {
                 self.open.remove(&run);
-                (None, None, true)
+                (None, None)
             }
         }
     }

@@ -123,12 +123,12 @@ impl Held {
         self.drop_run(run, Counter::RowsSampledOut);
     }
 
-    /// Forgets the runs of which nothing was heard since a moment.
-    pub(crate) fn discard_older(&mut self, than: Micros) {
+    /// Forgets the runs of which nothing was heard since a moment, but for those that are waited for.
+    pub(crate) fn discard_older(&mut self, than: Micros, awaited: impl Fn(&RunKey) -> bool) {
         let old: Vec<_> = self
             .runs
             .iter()
-            .filter(|(_, held)| held.touched_at < than)
+            .filter(|(run, held)| held.touched_at < than && !awaited(run))
             .map(|(run, _)| run.clone())
             .collect();
         for run in old {

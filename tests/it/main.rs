@@ -1,5 +1,6 @@
 //! Everything against a real Temporal server.
 
 mod exact;
+mod load;
 mod recording;
 mod workflows;

@@ -130,7 +130,7 @@ impl Watch {
         let attempt = &self.current.attempt;
         self.current
             .queue
-            .offer(bytes, Subject::Attempt(&attempt.run), || {
+            .offer(bytes, Subject::Row(&attempt.run), || {
                 Observation::Attempt(attempt.clone(), seen())
             });
     }

@@ -13,9 +13,11 @@ mod plugin;
 mod worker;
 mod workflow;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use temporalio_common::{
     data_converters::{SerializationContextData, WorkflowSerializationContext},
     payload_visitor::decode_payloads,
@@ -75,12 +77,11 @@ impl Seen {
         }
     }
 
-    /// Which worker saw it.
-    pub(crate) fn worker(&self) -> WorkerId {
+    /// Whether it ends what a worker knows of a run.
+    pub(crate) fn leaves_cache(&self) -> bool {
         match self {
-            Self::Activation(origin, _)
-            | Self::Completion(origin, _)
-            | Self::WorkerStopped(origin) => origin.id,
+            Self::Activation(_, activation) => worker::leaves_cache(activation),
+            Self::Completion(..) | Self::WorkerStopped(_) => false,
         }
     }
 
@@ -103,10 +104,19 @@ async fn decode(message: &mut WorkflowActivationCompletion, origin: &Origin, cou
     let Some(converter) = &origin.data_converter else {
         return;
     };
+    if origin.codec_rests() {
+        counters.add(Counter::Undecodable, 1);
+        return;
+    }
     let context = SerializationContextData::Workflow(WorkflowSerializationContext::new());
     let decoding = decode_payloads(message, converter.codec(), &context);
+    // The codec is a user's code, and here it runs where nobody else would catch its panic.
+    let decoding = AssertUnwindSafe(decoding).catch_unwind();
     let decoded = tokio::time::timeout(CODEC_TIMEOUT, decoding).await;
-    if !matches!(decoded, Ok(Ok(()))) {
+    if decoded.is_err() {
+        origin.let_codec_rest();
+    }
+    if !matches!(decoded, Ok(Ok(Ok(())))) {
         counters.add(Counter::Undecodable, 1);
     }
 }

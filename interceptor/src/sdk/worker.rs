@@ -3,7 +3,8 @@
 //! Invariant: the trait's methods are async, and nothing in them is awaited; they return `Ok`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
 use omnitrace_store::row::RunKey;
@@ -34,7 +35,12 @@ pub(crate) struct Origin {
     pub(crate) data_converter: Option<DataConverter>,
     /// The run that a replayer's made-up ids stand for.
     pub(crate) fixed_run: Option<RunKey>,
+    /// Until when the codec is not asked: it did not answer.
+    codec_rests: Mutex<Option<Instant>>,
 }
+
+/// How long a codec that did not answer is not asked again, lest every completion wait for it.
+const CODEC_REST: Duration = Duration::from_secs(60);
 
 impl Origin {
     pub(crate) fn new(
@@ -49,7 +55,23 @@ impl Origin {
             task_queue: OnceLock::new(),
             data_converter,
             fixed_run,
+            codec_rests: Mutex::new(None),
         }
+    }
+
+    pub(crate) fn codec_rests(&self) -> bool {
+        let until = self.codec_rests.lock();
+        until
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    pub(crate) fn let_codec_rest(&self) {
+        let mut until = self
+            .codec_rests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + CODEC_REST);
     }
 
     pub(crate) fn task_queue(&self) -> &str {
@@ -88,6 +110,13 @@ pub(super) fn begins_run(activation: &WorkflowActivation) -> bool {
         .any(|job| matches!(job.variant, Some(Variant::InitializeWorkflow(_))))
 }
 
+pub(super) fn leaves_cache(activation: &WorkflowActivation) -> bool {
+    activation
+        .jobs
+        .iter()
+        .any(|job| matches!(job.variant, Some(Variant::RemoveFromCache(_))))
+}
+
 #[async_trait::async_trait(?Send)]
 impl WorkerInterceptor for WorkerRecorder {
     fn run_worker<'a>(
@@ -122,7 +151,9 @@ impl WorkerInterceptor for WorkerRecorder {
     }
 
     fn on_shutdown(&self, _worker: &Worker) {
-        self.queue.offer(OVERHEAD, Subject::None, || {
+        // Takes no room, so it gets through a full queue: what the worker had in its cache would
+        // be followed for ever.
+        self.queue.offer(0, Subject::None, || {
             Observation::Workflow(Seen::WorkerStopped(self.origin.clone()))
         });
     }

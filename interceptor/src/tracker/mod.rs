@@ -108,10 +108,27 @@ impl Trackers {
         rows
     }
 
+    /// Whether any worker has the run in its cache.
+    pub(crate) fn follows(&self, run_id: &str) -> bool {
+        self.runs.values().any(|runs| runs.contains_key(run_id))
+    }
+
     /// Forgets a run, as when an observation of it was lost.
-    pub(crate) fn forget(&mut self, worker: WorkerId, run_id: &str) -> Option<RunRow> {
-        let run = self.runs.get_mut(&worker)?.remove(run_id)?;
-        Some(run.into_row())
+    pub(crate) fn forget(&mut self, run_id: &str) -> Option<RunRow> {
+        let found = self
+            .runs
+            .values_mut()
+            .filter_map(|runs| runs.remove(run_id));
+        found.last().map(RunTracker::into_row)
+    }
+
+    /// Forgets all runs.
+    pub(crate) fn forget_all(&mut self) -> Vec<RunRow> {
+        std::mem::take(&mut self.runs)
+            .into_values()
+            .flat_map(HashMap::into_values)
+            .map(RunTracker::into_row)
+            .collect()
     }
 
     /// Forgets what a worker had in its cache: it stopped, and evicts nothing when it does.

@@ -12,7 +12,6 @@ use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy};
 use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
 
 use super::buffer::{Buffer, Put};
-use super::decisions::Decisions;
 use crate::attempt::{self, Attempt, AttemptSeen};
 use crate::clock;
 use crate::counters::{Counter, Counters};
@@ -29,7 +28,8 @@ pub(super) struct Intake {
     slow_ms: i64,
     trackers: Trackers,
     explicit: ExplicitRuns,
-    decided: Decisions,
+    /// Runs that are followed here, and why they are recorded; `None` if they are left out.
+    decided: HashMap<RunKey, Option<SampledBy>>,
     /// Runs recorded after all, and when that was decided.
     promoted: HashMap<RunKey, (SampledBy, Micros)>,
     held: Held,
@@ -38,6 +38,8 @@ pub(super) struct Intake {
     counters: Counters,
     lost: Lost,
     process_id: String,
+    /// Position after the last observation taken in.
+    position: u64,
 }
 
 impl Intake {
@@ -61,7 +63,7 @@ impl Intake {
             slow_ms,
             trackers: Trackers::default(),
             explicit: ExplicitRuns::default(),
-            decided: Decisions::default(),
+            decided: HashMap::new(),
             promoted: HashMap::new(),
             held: Held::new(counters.clone()),
             buffer,
@@ -69,6 +71,7 @@ impl Intake {
             counters,
             lost,
             process_id,
+            position: 0,
         }
     }
 
@@ -83,18 +86,25 @@ impl Intake {
     /// Takes in one observation. Never panics: what it can't take in is counted.
     pub(super) async fn take_in(&mut self, item: Item) {
         let seq = item.seq;
-        let subject = match &item.observation {
-            Observation::Workflow(seen) => seen.run_id().map(ToOwned::to_owned),
-            Observation::Attempt(..) | Observation::Explicit(_) => None,
+        self.position = self.position.max(seq + 1);
+        if self.lost.take_overflow(seq) {
+            for row in self.trackers.forget_all() {
+                self.incomplete(row, seq);
+            }
+        }
+        let (run_id, run) = match &item.observation {
+            Observation::Workflow(seen) => (seen.run_id().map(ToOwned::to_owned), None),
+            Observation::Attempt(attempt, _) => (None, Some(attempt.run.clone())),
+            Observation::Explicit(explicit) => (None, Some(explicit.run.clone())),
         };
         let taken = AssertUnwindSafe(self.observation(item))
             .catch_unwind()
             .await;
         if taken.is_err() {
             self.counters.add(Counter::DroppedPanic, 1);
-            if let Some(run_id) = subject {
-                self.lost.note(Subject::Workflow(&run_id), seq);
-            }
+            let workflow = run_id.as_deref().map(Subject::Workflow);
+            let subject = workflow.or(run.as_ref().map(Subject::Row));
+            self.lost.note(subject.unwrap_or(Subject::None), seq);
         }
     }
 
@@ -126,27 +136,39 @@ impl Intake {
         if seq < lost_at {
             return true;
         }
-        if seen.begins_run() {
+        self.forget(run_id, seq);
+        let begins = seen.begins_run();
+        if begins || seen.leaves_cache() {
+            // From here on it is told from its beginning, or not at all.
             self.lost.forget_workflow(run_id);
-            return true;
         }
-        if let Some(mut row) = self.trackers.forget(seen.worker(), run_id) {
-            row.incomplete = true;
-            let run = row.key.clone();
-            self.high_water(run.clone(), 1);
-            self.run_row(row, seq);
-            self.decided.end(&run);
-        }
-        false
+        begins
     }
 
-    fn high_water(&mut self, run: RunKey, count: u32) {
-        let id = self.process_id.clone();
-        self.buffer.seen(HighWater {
-            run,
-            scope: Scope::Process { id },
-            count,
-        });
+    fn forget(&mut self, run_id: &str, seq: u64) {
+        if let Some(row) = self.trackers.forget(run_id) {
+            self.incomplete(row, seq);
+        }
+    }
+
+    /// Marks a run of which something was lost and that is followed no longer.
+    fn incomplete(&mut self, mut row: RunRow, seq: u64) {
+        let run = row.key.clone();
+        self.lost.note(Subject::Row(&run), seq);
+        row.incomplete = true;
+        self.run_row(row, Some(seq));
+        self.decided.remove(&run);
+    }
+
+    fn high_water(&mut self, run: RunKey, scope: Scope, count: u32) {
+        let put = self.buffer.seen(HighWater { run, scope, count });
+        self.marked(put);
+    }
+
+    fn marked(&self, put: Put) {
+        if put == Put::Full {
+            self.counters.add(Counter::MarksDropped, 1);
+        }
     }
 
     fn workflow(&mut self, observed: Observed, seq: u64) {
@@ -180,7 +202,7 @@ impl Intake {
                 decision,
                 "OmniTrace sampling"
             );
-            self.decided.begin(run, why);
+            self.decided.insert(run, why);
         }
         for row in rows.events {
             if let Some(reason) = sampling::step_reason(&row, self.slow_ms) {
@@ -190,14 +212,21 @@ impl Intake {
             self.event_row(row, sampled, Some(seq));
         }
         for row in rows.runs {
-            self.run_row(row, seq);
+            self.run_row(row, Some(seq));
         }
         for run in rows.left {
-            self.decided.end(&run);
+            self.left_cache(&run);
         }
     }
 
-    fn run_row(&mut self, mut row: RunRow, seq: u64) {
+    /// A run is in the cache of a worker no longer, but may be in that of another.
+    fn left_cache(&mut self, run: &RunKey) {
+        if !self.trackers.follows(&run.run_id) {
+            self.decided.remove(run);
+        }
+    }
+
+    fn run_row(&mut self, mut row: RunRow, seq: Option<u64>) {
         self.counters.add(Counter::RowsOffered, 1);
         if let Some(reason) = sampling::run_reason(&row, self.slow_ms) {
             self.promote(&row.key, reason);
@@ -222,6 +251,7 @@ impl Intake {
     fn reason(&self, run: &RunKey) -> Option<SampledBy> {
         self.decided
             .get(run)
+            .copied()
             .flatten()
             .or_else(|| self.promoted.get(run).map(|(reason, _)| *reason))
     }
@@ -247,11 +277,14 @@ impl Intake {
             "OmniTrace records a run after all"
         );
         let at = clock::now();
-        self.buffer.promotion(Promotion {
-            run: run.clone(),
-            reason,
-            at,
-        });
+        if self.has_store {
+            let put = self.buffer.promotion(Promotion {
+                run: run.clone(),
+                reason,
+                at,
+            });
+            self.marked(put);
+        }
         self.release(run, reason, at);
     }
 
@@ -266,13 +299,17 @@ impl Intake {
 
     fn release(&mut self, run: &RunKey, reason: SampledBy, at: Micros) {
         self.promoted.insert(run.clone(), (reason, at));
+        // As long as the run is followed, whatever else is forgotten.
+        if let Some(why) = self.decided.get_mut(run) {
+            *why = Some(reason);
+        }
         if let Some((row, events)) = self.held.take(run) {
             for event in events {
                 self.put_event(event, None);
             }
             if let Some(mut row) = row {
                 row.sampled_by = reason;
-                self.put_run(row, 0);
+                self.put_run(row, None);
             }
         }
     }
@@ -281,6 +318,9 @@ impl Intake {
         self.counters.add(Counter::RowsOffered, 1);
         if !attempt::offered(attempt, &seen) {
             self.counters.add(Counter::RowsDroppedStepCap, 1);
+            if !self.has_store {
+                return;
+            }
             let step = attempt.step.as_str().to_owned();
             let (scope, count) = match &seen {
                 AttemptSeen::Inner(inner) => {
@@ -289,8 +329,7 @@ impl Intake {
                 }
                 _ => (Scope::Attempts { step }, attempt.attempt),
             };
-            let run = attempt.run.clone();
-            self.buffer.seen(HighWater { run, scope, count });
+            self.high_water(attempt.run.clone(), scope, count);
             return;
         }
         if attempt.standalone.is_some() {
@@ -298,35 +337,33 @@ impl Intake {
             let run = &attempt.run;
             let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
             let why = self.sampling.decide(&trace_id, attempt.sampled);
-            self.decided.begin(run.clone(), why);
+            self.decided.insert(run.clone(), why);
         }
         let sampled = self.is_sampled(&attempt.run, attempt.sampled);
         let (event, run) = attempt::rows(attempt, seen, &self.policy);
         self.place_event(event, sampled, None);
         if let Some(run) = run {
-            self.run_row(run, 0);
+            self.run_row(run, None);
         }
         if attempt.standalone.is_some() {
-            self.decided.end(&attempt.run);
+            self.decided.remove(&attempt.run);
         }
     }
 
     fn explicit(&mut self, explicit: Explicit) {
         let run = explicit.run.clone();
         let why = self.sampling.decide(&explicit.trace_id, None);
-        if self.decided.get(&run).is_none() {
-            self.decided.begin(run.clone(), why);
-        }
-        let (event, row, over) = self.explicit.rows(explicit, &self.policy);
+        self.decided.entry(run.clone()).or_insert(why);
+        let (event, row) = self.explicit.rows(explicit, &self.policy);
         if let Some(event) = event {
             let sampled = self.is_sampled(&run, None);
             self.event_row(event, sampled, None);
         }
         if let Some(row) = row {
-            self.run_row(row, 0);
+            self.run_row(row, None);
         }
-        if over {
-            self.decided.end(&run);
+        if !self.explicit.is_open(&run) {
+            self.decided.remove(&run);
         }
     }
 
@@ -349,10 +386,10 @@ impl Intake {
         self.placed(put, &run, seq);
     }
 
-    fn put_run(&mut self, row: RunRow, seq: u64) {
+    fn put_run(&mut self, row: RunRow, seq: Option<u64>) {
         let run = row.key.clone();
         let put = self.buffer.run(row);
-        self.placed(put, &run, Some(seq));
+        self.placed(put, &run, seq);
     }
 
     fn placed(&mut self, put: Put, run: &RunKey, seq: Option<u64>) {
@@ -364,7 +401,7 @@ impl Intake {
                 self.counters.add(Counter::RowsDroppedBufferFull, 1);
                 match seq {
                     Some(seq) => self.lost.note(Subject::Workflow(&run.run_id), seq),
-                    None => self.lost.note(Subject::Attempt(run), 0),
+                    None => self.lost.note(Subject::Row(run), 0),
                 }
             }
         }
@@ -372,15 +409,33 @@ impl Intake {
 
     /// Looks after what has no event of its own.
     pub(super) fn housekeeping(&mut self, window_start: Micros) {
-        self.held.discard_older(window_start);
+        // Nothing may come of a run after what was lost of it, so it is not waited for.
+        if let Some(through) = self.position.checked_sub(1) {
+            for run_id in self.lost.take_workflows(through) {
+                self.forget(&run_id, through);
+            }
+        }
+        let followed = &self.decided;
+        self.held
+            .discard_older(window_start, |run| followed.contains_key(run));
         self.promoted.retain(|_, (_, at)| *at >= window_start);
-        for (run, count) in self.lost.take_attempts() {
-            self.high_water(run, count);
+        self.mark_losses();
+    }
+
+    /// Marks the runs of which something was lost.
+    pub(super) fn mark_losses(&mut self) {
+        if self.has_store {
+            for (run, count) in self.lost.take_rows() {
+                let id = self.process_id.clone();
+                self.high_water(run, Scope::Process { id }, count);
+            }
         }
     }
 
     /// Nothing more will come: what was kept of runs that were left out has not shown an error.
     pub(super) fn end(&mut self) {
+        self.decided.clear();
         self.housekeeping(Micros::MAX);
+        self.trackers.forget_all();
     }
 }

@@ -62,6 +62,12 @@ impl Link {
     /// Forgets how long to wait, as when someone asks for a flush.
     pub(crate) fn hurry(&mut self) {
         self.not_before = None;
+        self.backoff = backoff();
+    }
+
+    /// Rows that the running call writes.
+    pub(crate) fn rows_writing(&self) -> usize {
+        self.writing.runs.len() + self.writing.events.len()
     }
 
     /// Begins to write a batch.

@@ -1,10 +1,10 @@
 //! The background writer: everything that happens after an observation was offered.
 //!
 //! Invariant: it runs on a thread of its own, so nothing it does slows a worker; a panic while one
-//! observation is taken in costs that observation, counted.
+//! observation is taken in costs that observation, counted. However much is offered, the database
+//! and whoever waits for a flush get their turn.
 
 mod buffer;
-mod decisions;
 mod intake;
 mod link;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use omnitrace_store::row::Micros;
 use omnitrace_store::{DatabaseUrl, OpenOptions, ProcessReport, WriteReport};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use crate::clock;
 use crate::counters::{Counter, Counters};
@@ -69,7 +69,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Observations taken in before the writer looks up again.
-const INTAKE_BURST: usize = 256;
+const INTAKE_BURST: usize = 64;
 
 /// Starts the writer's thread. It ends on [`Control::Shutdown`], or when all handles are gone and
 /// what they offered is written.
@@ -149,20 +149,24 @@ impl Writer {
         mut control: mpsc::UnboundedReceiver<Control>,
     ) {
         let mut tick = tokio::time::interval(HOUSEKEEPING);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut has_handle = true;
         loop {
             let write_at = self.write_at();
             let next = tokio::select! {
                 biased;
-                control = control.recv() => Next::Control(control),
+                control = control.recv(), if has_handle => Next::Control(control),
                 done = done(&mut self.link) => Next::Done(done),
                 () = sleep_until(write_at) => Next::Write,
-                item = items.recv() => Next::Item(item),
                 _ = tick.tick() => Next::Tick,
+                item = items.recv() => Next::Item(item),
             };
             match next {
                 Next::Item(Some(item)) => self.take_in(item, &mut items).await,
-                // All handles are gone: write what there is, for a while.
-                Next::Item(None) | Next::Control(None) => {
+                // Workers that have the plugin go on.
+                Next::Control(None) => has_handle = false,
+                // Nobody is left to offer anything: write what there is, for a while.
+                Next::Item(None) => {
                     let deadline = Instant::now() + LAST_WRITES;
                     // `Err` was logged, and nobody is there to be told.
                     let _ = self.shutdown(deadline, &mut items).await;
@@ -170,6 +174,8 @@ impl Writer {
                 }
                 Next::Control(Some(Control::Flush(reply))) => {
                     self.drain(&mut items).await;
+                    self.intake.mark_losses();
+                    self.intake.buffer.seal();
                     self.flushes.push(reply);
                     if let Some(link) = &mut self.link {
                         link.hurry();
@@ -183,7 +189,7 @@ impl Writer {
                     return;
                 }
                 Next::Done(done) => {
-                    self.finish(&done);
+                    self.finish(done);
                     self.answer_flushes();
                 }
                 Next::Write => self.write(false),
@@ -199,11 +205,32 @@ impl Writer {
             let Ok(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
         }
+        // The call to the database runs on this thread, too.
+        tokio::task::yield_now().await;
     }
 
+    /// Takes in what was offered so far, and not what is offered meanwhile.
     async fn drain(&mut self, items: &mut mpsc::UnboundedReceiver<Item>) {
-        while let Ok(item) = items.try_recv() {
+        for _ in 0..items.len() {
+            let Ok(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
+        }
+        self.after_intake();
+    }
+
+    /// Takes in all that was ever offered, until a deadline; what is left then is counted.
+    async fn drain_last(&mut self, deadline: Instant, items: &mut mpsc::UnboundedReceiver<Item>) {
+        items.close();
+        let mut in_time = true;
+        // Ends when also those are done that were offering when the queue was closed.
+        while let Some(item) = items.recv().await {
+            in_time = in_time
+                && timeout_at(deadline, self.intake.take_in(item))
+                    .await
+                    .is_ok();
+            if !in_time {
+                self.counters.add(Counter::DroppedStopped, 1);
+            }
         }
         self.after_intake();
     }
@@ -241,7 +268,7 @@ impl Writer {
         let report_due = self
             .reported_at
             .is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if report_due || last {
+        if report_due || last || link.error.is_some() {
             self.reported_at = Some(Instant::now());
             self.process.updated_at = clock::now();
             self.process.counters = self.counters.snapshot();
@@ -251,15 +278,15 @@ impl Writer {
         self.waiting_since = (!self.intake.buffer.is_empty()).then(Instant::now);
     }
 
-    fn finish(&mut self, done: &Done) {
+    fn finish(&mut self, done: Done) {
         match done {
-            Done::Written(report) => self.count(report),
+            Done::Written(report) => self.count(&report),
             Done::Refused(batch, error) => {
                 if self.counters.get(Counter::WriteErrors) == 0 {
                     tracing::warn!(%error, "OmniTrace cannot store rows; they wait in memory");
                 }
                 self.counters.add(Counter::WriteErrors, 1);
-                let merged = self.intake.buffer.put_back(batch);
+                let merged = self.intake.buffer.put_back(Arc::unwrap_or_clone(batch));
                 self.counters.add(Counter::RowsUnchanged, merged);
                 let failed = std::mem::take(&mut self.flushes);
                 for reply in failed {
@@ -267,7 +294,7 @@ impl Writer {
                     let _ = reply.send(Err(error.clone()));
                 }
             }
-            Done::Promotions(promotions) => self.intake.promoted(promotions),
+            Done::Promotions(promotions) => self.intake.promoted(&promotions),
         }
     }
 
@@ -284,7 +311,7 @@ impl Writer {
 
     fn answer_flushes(&mut self) {
         let busy = self.link.as_ref().is_some_and(Link::is_busy);
-        if !busy && self.intake.buffer.is_empty() {
+        if !busy && self.intake.buffer.is_unsealed() {
             for reply in self.flushes.drain(..) {
                 // `Err` means: nobody waits for the answer.
                 let _ = reply.send(Ok(()));
@@ -299,15 +326,15 @@ impl Writer {
         let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
             return;
         };
-        if self.intake.holds_rows() && link.is_open() {
-            link.poll_promotions(now.saturating_sub(window));
-        } else if self
+        let reports = self
             .reported_at
             .is_none_or(|at| at.elapsed() >= REPORT_EVERY)
             && link.not_before().is_none_or(|at| at <= Instant::now())
-            && self.counters.snapshot() != self.process.counters
-        {
+            && self.counters.snapshot() != self.process.counters;
+        if reports {
             self.write(false);
+        } else if self.intake.holds_rows() && link.is_open() {
+            link.poll_promotions(now.saturating_sub(window));
         }
     }
 
@@ -316,49 +343,54 @@ impl Writer {
         deadline: Instant,
         items: &mut mpsc::UnboundedReceiver<Item>,
     ) -> Result<(), String> {
-        items.close();
-        let drained = tokio::time::timeout_at(deadline, self.drain(items)).await;
+        self.drain_last(deadline, items).await;
         self.intake.end();
+        self.after_intake();
+        if let Some(link) = &mut self.link {
+            link.hurry();
+        }
         let mut reported = false;
-        while drained.is_ok() {
-            let Some(link) = &mut self.link else { break };
+        let mut cut_off = 0;
+        while let Some(link) = &mut self.link {
             if link.is_busy() {
-                match tokio::time::timeout_at(deadline, link.done()).await {
-                    Ok(done) => self.finish(&done),
-                    Err(_) => break,
-                }
+                let Ok(done) = timeout_at(deadline, link.done()).await else {
+                    // Whether the database took them will never be known.
+                    cut_off = link.rows_writing();
+                    break;
+                };
+                self.finish(done);
                 continue;
             }
             if self.intake.buffer.is_empty() && reported {
                 break;
             }
-            let wait = link.not_before().unwrap_or_else(Instant::now);
-            if wait >= deadline {
+            let at = link.not_before().unwrap_or_else(Instant::now);
+            if at >= deadline {
                 break;
             }
-            tokio::time::sleep_until(wait).await;
-            reported = true;
-            self.write(true);
+            tokio::time::sleep_until(at).await;
             // What this write brings is reported by one more.
-            reported &= self.intake.buffer.is_empty();
+            reported = self.intake.buffer.is_empty();
+            self.write(true);
         }
-        let left = self.intake.buffer.rows();
+        let left = self.intake.buffer.rows() + cut_off;
         self.counters.add(Counter::RowsDroppedShutdown, left as u64);
-        let result = match (left, &self.link) {
+        let error = self.link.as_ref().and_then(|link| link.error.as_deref());
+        let result = match (left, error) {
             (0, _) => Ok(()),
-            (
-                rows,
-                Some(Link {
-                    error: Some(error), ..
-                }),
-            ) => Err(format!("{rows} rows were not stored: {error}")),
-            (rows, _) => Err(format!("{rows} rows were not stored in time")),
+            (rows, Some(error)) => Err(format!("{rows} rows were not stored: {error}")),
+            (rows, None) => Err(format!("{rows} rows were not stored in time")),
         };
         if let Err(error) = &result {
             tracing::warn!(%error, "OmniTrace stopped");
         }
+        for reply in self.flushes.drain(..) {
+            // `Err` means: nobody waits for the answer.
+            let _ = reply.send(result.clone());
+        }
         if let Some(link) = &mut self.link {
-            link.close().await;
+            // `Err` means: the database is busy; the rows are in it.
+            let _ = timeout_at(deadline, link.close()).await;
         }
         result
     }

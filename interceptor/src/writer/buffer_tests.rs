@@ -1,0 +1,1 @@
+//! The buffer against the pure rule.
