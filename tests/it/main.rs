@@ -2,5 +2,6 @@
 
 mod exact;
 mod load;
+mod outage;
 mod recording;
 mod workflows;

@@ -1,0 +1,291 @@
+//! A database that is missing, read-only, locked, full or corrupt changes nothing for workflows,
+//! and when it comes back, nothing is missing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use omnitrace::config::{DatabaseTarget, Settings};
+use omnitrace::{Counter, FlushError, OmniTrace};
+use omnitrace_store::row::{EventRow, Phase, RunRow, Status};
+use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
+use omnitrace_tests::{
+    NAMESPACE, Recording, RunningWorker, assert_accounted, client_with, eventually, unique,
+};
+use sqlx::{Connection, SqliteConnection};
+use temporalio_client::{Client, ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
+
+use crate::workflows::{self, Sampler};
+
+/// Runs of each test.
+const RUNS: usize = 3;
+
+/// Runs the sampler so often at once, checks the results and gives the workflow ids.
+pub(crate) async fn sample(client: &Client, queue: &str, runs: usize) -> Vec<String> {
+    join_all((0..runs).map(async |n| {
+        let id = unique("sampler");
+        let options = WorkflowStartOptions::new(queue, &id).build();
+        let handle = client
+            .start_workflow(Sampler::run, n.to_string(), options)
+            .await
+            .expect("started");
+        let result = handle.get_result(WorkflowGetResultOptions::default()).await;
+        assert_eq!(result.expect("completed"), n.to_string());
+        id
+    }))
+    .await
+}
+
+/// What of a run's rows is the same for each of its kind.
+type Shape = (
+    Status,
+    Phase,
+    bool,
+    u32,
+    BTreeMap<String, (Status, Phase, Option<String>)>,
+);
+
+pub(crate) fn shape(run: &RunRow, events: &[EventRow]) -> Shape {
+    let events = events
+        .iter()
+        .map(|e| {
+            let said = (e.status, e.phase, e.error_type.clone());
+            (e.event_key.clone(), said)
+        })
+        .collect();
+    (
+        run.status,
+        run.phase,
+        run.incomplete,
+        run.event_count + run.dropped_events,
+        events,
+    )
+}
+
+/// The shape of an undisturbed run.
+async fn undisturbed() -> Shape {
+    let recording = Recording::start();
+    let client = recording.client().await;
+    let queue = unique("queue");
+    let worker = RunningWorker::start(client.clone(), workflows::worker(&queue));
+    let ids = sample(&client, &queue, 1).await;
+    let (run, events) = recording.closed(&ids[0]).await;
+    recording.assert_accounted();
+    stop(worker).await;
+    let shape = shape(&run, &events);
+    assert_eq!((shape.0, shape.3), (Status::Completed, 9));
+    shape
+}
+
+async fn stop(worker: RunningWorker) {
+    tokio::task::spawn_blocking(move || worker.stop())
+        .await
+        .expect("the worker stops");
+}
+
+/// A plugin on a database that is out of order.
+struct Outage {
+    omnitrace: OmniTrace,
+    file: PathBuf,
+    client: Client,
+    queue: String,
+    worker: RunningWorker,
+}
+
+impl Outage {
+    async fn start(file: &Path) -> Self {
+        let database = DatabaseTarget::Url(DatabaseUrl::Sqlite(file.to_owned()));
+        let omnitrace = OmniTrace::start(Settings::default().with_database(database));
+        let options = ClientOptions::new(NAMESPACE).plugin(omnitrace.plugin());
+        let client = client_with(options.build()).await;
+        let queue = unique("queue");
+        let worker = RunningWorker::start(client.clone(), workflows::worker(&queue));
+        Self {
+            omnitrace,
+            file: file.to_owned(),
+            client,
+            queue,
+            worker,
+        }
+    }
+
+    /// Runs that complete while nothing can be stored, for this reason.
+    async fn sample(&self, reason: &str) -> Vec<String> {
+        let ids = sample(&self.client, &self.queue, RUNS).await;
+        let Err(FlushError::Database(said)) = self.omnitrace.flush().await else {
+            panic!("rows were stored");
+        };
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(self.omnitrace.counter(Counter::RowsStored), 0);
+        ids
+    }
+
+    /// The database works again: nothing of these runs is missing.
+    async fn back(self, ids: &[String]) {
+        let expected = undisturbed().await;
+        eventually("all runs are closed in the store", async || {
+            // `Err` means: not yet.
+            self.omnitrace.flush().await.ok()?;
+            (self.omnitrace.live_recorders() == 0).then_some(())
+        })
+        .await;
+        stop(self.worker).await;
+        let stored = self.omnitrace.shutdown(Duration::from_secs(10)).await;
+        stored.expect("everything is stored");
+        let store = read(&self.file).await;
+        for id in ids {
+            let runs = store.runs_of_workflow(None, id).await.expect("readable");
+            assert_eq!(runs.len(), 1, "runs of {id}");
+            let events = store.events(&runs[0].key).await.expect("readable");
+            assert_eq!(shape(&runs[0], &events), expected);
+        }
+        assert_accounted(&self.omnitrace);
+        // Who asks later is told that there was trouble, and that nothing was lost.
+        let reports = store.processes().await.expect("readable");
+        let [report] = &reports[..] else {
+            panic!("one process reported, not {}", reports.len());
+        };
+        assert_eq!(report.counters, self.omnitrace.counters());
+        assert!(report.counters["store.write_errors"] > 0);
+        let lost: Vec<_> = (report.counters.keys())
+            .filter(|name| name.contains("dropped"))
+            .collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+}
+
+async fn read(file: &Path) -> Store {
+    let mut options = OpenOptions::default();
+    options.read_only = true;
+    let url = DatabaseUrl::Sqlite(file.to_owned());
+    Store::open(&url, options).await.expect("a database")
+}
+
+/// A folder, and the path of a database in it.
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("omnitrace.db");
+    (folder, file)
+}
+
+/// Makes an empty database.
+async fn create(file: &Path) {
+    let url = DatabaseUrl::Sqlite(file.to_owned());
+    let store = Store::open(&url, OpenOptions::default()).await;
+    store.expect("a new database").close().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_and_made_later_costs_no_row() {
+    let (folder, _) = folder();
+    let file = folder.path().join("later").join("omnitrace.db");
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("does not exist, create it first").await;
+    std::fs::create_dir(folder.path().join("later")).unwrap();
+    outage.back(&ids).await;
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_written_costs_no_row_once_it_can() {
+    let (_folder, file) = folder();
+    std::fs::create_dir(&file).unwrap();
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("it is a folder").await;
+    std::fs::remove_dir(&file).unwrap();
+    outage.back(&ids).await;
+}
+
+/// Where the file says by which version of SQLite it may be written. A greater one than is known
+/// makes it read-only for everyone, the superuser too.
+const WRITE_VERSION: usize = 18;
+
+fn set_write_version(file: &Path, version: u8) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[WRITE_VERSION] = version;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_read_only_file_costs_no_row_once_it_is_writable() {
+    let (_folder, file) = folder();
+    create(&file).await;
+    set_write_version(&file, 9);
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("readonly").await;
+    set_write_version(&file, 2);
+    outage.back(&ids).await;
+}
+
+#[tokio::test]
+async fn a_file_locked_for_30_seconds_costs_no_row() {
+    let (_folder, file) = folder();
+    create(&file).await;
+    let url = format!("sqlite://{}", file.display());
+    let mut other = SqliteConnection::connect(&url).await.expect("a connection");
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .expect("the lock");
+    let locked_at = Instant::now();
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("locked").await;
+    eventually("the lock was held for 30 s", async || {
+        (locked_at.elapsed() > Duration::from_secs(30)).then_some(())
+    })
+    .await;
+    assert_eq!(outage.omnitrace.counter(Counter::RowsStored), 0);
+    other.close().await.expect("the lock is given back");
+    outage.back(&ids).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_costs_no_row_once_it_is_moved_away() {
+    let (folder, file) = folder();
+    std::fs::write(&file, "garbage ".repeat(4096)).unwrap();
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("damaged or no database").await;
+    std::fs::rename(&file, folder.path().join("away")).unwrap();
+    outage.back(&ids).await;
+}
+
+#[tokio::test]
+async fn a_database_with_garbage_in_its_middle_costs_no_row_once_it_is_moved_away() {
+    let (folder, file) = folder();
+    create(&file).await;
+    let mut bytes = std::fs::read(&file).unwrap();
+    // The first page has the schema; all after it holds tables and indexes.
+    let page = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    for byte in &mut bytes[page..] {
+        *byte = 0xa5;
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("damaged").await;
+    std::fs::rename(&file, folder.path().join("away")).unwrap();
+    outage.back(&ids).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_full_disk_did_not_take_is_counted_at_shutdown() {
+    let (_folder, file) = folder();
+    create(&file).await;
+    // Every write to it says that no space is left.
+    let mut log = file.clone().into_os_string();
+    log.push("-wal");
+    std::os::unix::fs::symlink("/dev/full", log).unwrap();
+    let outage = Outage::start(&file).await;
+    outage.sample("full").await;
+    stop(outage.worker).await;
+    let omnitrace = outage.omnitrace;
+    let Err(FlushError::Database(said)) = omnitrace.shutdown(Duration::from_secs(2)).await else {
+        panic!("rows were stored");
+    };
+    assert!(said.contains("full"), "{said}");
+    // 9 events and the run.
+    let lost = omnitrace.counter(Counter::RowsDroppedShutdown);
+    assert_eq!(lost, RUNS as u64 * 10, "{said}");
+    assert!(said.contains(&format!("{lost} rows")), "{said}");
+    assert_accounted(&omnitrace);
+}
