@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use omnitrace_store::key::{EventKey, Step};
+use omnitrace_store::key::{EventKey, MAX_KEY_BYTES, Step};
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status};
 use serde_json::{Map, Value, json};
 
 use crate::counters::Counter;
-use crate::policy::{Content, Policy, Redacted, offered_attempt, offered_inner};
+use crate::policy::{Document, Policy, Redacted, offered_attempt, offered_inner};
 use crate::queue::{Observation, Queue, Subject};
 use crate::recorder::event_row;
 use crate::tracker::{compose, set_usage};
@@ -83,7 +83,7 @@ pub(crate) struct InnerEvent {
     pub(crate) name: String,
     pub(crate) at: Micros,
     pub(crate) latency: Option<Duration>,
-    pub(crate) data: Value,
+    pub(crate) data: Document,
 }
 
 /// Rows of an attempt; the run's row is there for a standalone activity alone.
@@ -109,7 +109,10 @@ pub(crate) fn rows(
             match end {
                 AttemptEnd::Completed(json) => {
                     row.status = Status::Completed;
-                    output = json.map(|json| result(policy, "json/plain", &json));
+                    output = json.map(|json| {
+                        let content = policy.content(&attempt.activity_type);
+                        policy.result("json/plain", &json).as_content(content)
+                    });
                 }
                 AttemptEnd::Failed {
                     error_type,
@@ -154,15 +157,6 @@ pub(crate) fn offered(attempt: &Attempt, seen: &AttemptSeen) -> bool {
     match seen {
         AttemptSeen::Inner(inner) => offered_inner(inner.n),
         AttemptSeen::Started | AttemptSeen::Ended { .. } => offered_attempt(attempt.attempt),
-    }
-}
-
-/// The result of an activity: a model's where it says what tokens it used.
-pub(crate) fn result(policy: &Policy, encoding: &str, data: &[u8]) -> Redacted {
-    let plain = policy.payload(encoding, data, Content::Plain);
-    match plain.usage() {
-        Some(_) => policy.payload(encoding, data, Content::Model),
-        None => plain,
     }
 }
 
@@ -272,13 +266,17 @@ impl Current {
     }
 
     pub(crate) fn record(&self, kind: &str, name: &str, latency: Option<Duration>, data: Value) {
-        if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+        let is_kind = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        // The colons and two numbers are in the key, too.
+        let bytes = kind.len() + self.attempt.step.as_str().len() + name.len() + 32;
+        if !is_kind || bytes > MAX_KEY_BYTES {
             self.queue.counters().add(Counter::DroppedInvalidKey, 1);
             return;
         }
         let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
         let at = self.queue.now();
-        let size = 256 + name.len() + crate::queue::json_size(&data);
+        let data = Document::new(data);
+        let size = 256 + name.len() + data.size();
         self.queue.offer(size, Subject::Row(&self.attempt.run), || {
             Observation::Attempt(
                 self.attempt.clone(),

@@ -3,7 +3,7 @@
 //! Invariant: no type of the SDK and no raw payload in here. Payloads are redacted before they
 //! become part of an observation, so whatever is kept of a run in memory is safe and bounded.
 
-use omnitrace_store::row::{Micros, RunKey, Status};
+use omnitrace_store::row::{Micros, RunKey, Source, Status};
 
 use crate::policy::Redacted;
 
@@ -128,6 +128,8 @@ pub(crate) struct RunStart {
     pub(crate) build_id: Option<String>,
     pub(crate) user: Option<omnitrace_store::row::Identity>,
     pub(crate) tenant: Option<omnitrace_store::row::Identity>,
+    /// Of the run's row. A replayer does not know all of a run, its task queue for one.
+    pub(crate) source: Source,
     /// What the caller's `omnitrace` header said of sampling.
     pub(crate) parent_sampled: Option<bool>,
 }

@@ -21,6 +21,9 @@ use crate::writer::{self, Control, Gauges, WriterOptions};
 /// Namespace of runs that are told by hand.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
+/// The longest workflow id and trace id of a run that is told by hand, as in Temporal.
+const MAX_ID_BYTES: usize = 1000;
+
 /// Rows that wait for the database take at most so many times the bytes of the queue.
 const BUFFER_PER_QUEUE: usize = 4;
 
@@ -151,14 +154,19 @@ impl OmniTrace {
         &self,
     ) -> Option<temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor> {
         let recording = self.recording.as_ref()?;
-        Some(sdk::workflow_recorder(recording.sampling))
+        Some(sdk::workflow_recorder(recording.sampling, None))
     }
 
     /// Tells a run by hand, within Temporal or without. The trace id is 32 hex digits, or any text.
+    /// Ids of more than 1,000 bytes are refused and counted: the recorder then records nothing.
     pub fn recorder(&self, workflow_id: &str, trace_id: &str) -> Recorder {
         let recording = self.recording.as_ref();
         let sampled = recording.is_some_and(|r| r.sampling.decide(trace_id, None).is_some());
-        let queue = recording.map(|r| r.queue.clone());
+        let mut queue = recording.map(|r| r.queue.clone());
+        if workflow_id.len().max(trace_id.len()) > MAX_ID_BYTES {
+            self.counters.add(Counter::DroppedInvalidKey, 1);
+            queue = None;
+        }
         Recorder::new(queue, workflow_id, trace_id, sampled)
     }
 

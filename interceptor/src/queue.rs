@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use omnitrace_store::row::{Micros, RunKey};
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::attempt::{Attempt, AttemptSeen};
@@ -246,25 +245,4 @@ impl Queue {
     pub(crate) fn now(&self) -> Micros {
         crate::clock::now()
     }
-}
-
-/// About how many bytes a JSON value takes, without recursion on the reader's stack.
-pub(crate) fn json_size(value: &Value) -> usize {
-    let mut size = 0;
-    let mut rest = vec![value];
-    while let Some(value) = rest.pop() {
-        size += 16;
-        match value {
-            Value::String(text) => size += text.len(),
-            Value::Array(values) => rest.extend(values),
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    size += name.len();
-                    rest.push(value);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    size
 }

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::attempt::Current;
 use crate::counters::Counter;
 use crate::omnitrace::DEFAULT_NAMESPACE;
-use crate::policy::{Content, Policy};
-use crate::queue::{Observation, Queue, Subject, json_size};
+use crate::policy::{Content, Document, Policy, Redacted};
+use crate::queue::{Observation, Queue, Subject};
 use crate::tracker::set_usage;
 
 /// Tells one run by hand. Made by [`crate::OmniTrace::recorder`]; cheap to clone.
@@ -55,19 +55,26 @@ pub(crate) struct Explicit {
     said: Said,
 }
 
+impl Explicit {
+    /// Whether it tells that a run begins.
+    pub(crate) fn is_start(&self) -> bool {
+        matches!(self.said, Said::Started { .. })
+    }
+}
+
 #[derive(Debug)]
 enum Said {
     Started {
         user_id: Option<String>,
-        input: Value,
+        input: Document,
     },
     Event {
         key: EventKey,
         latency: Option<Duration>,
-        data: Value,
+        data: Document,
     },
     Completed {
-        output: Value,
+        output: Document,
     },
     Failed {
         error_type: String,
@@ -102,8 +109,8 @@ impl Recorder {
 
     /// The run begins. The user's id is stored as a hash.
     pub fn record_run_start(&self, user_id: Option<&str>, input: Value) {
-        let size = json_size(&input);
-        self.tell(size, || Said::Started {
+        let input = Document::new(input);
+        self.tell(input.size(), || Said::Started {
             user_id: user_id.map(ToOwned::to_owned),
             input,
         });
@@ -119,10 +126,11 @@ impl Recorder {
         latency: Option<Duration>,
         data: Value,
     ) {
+        let data = Document::new(data);
         let Some(told) = &self.told else { return };
         match EventKey::parse(key) {
             Ok(key) if key.kind == kind && key.name == name => {
-                self.tell(json_size(&data), || Said::Event { key, latency, data });
+                self.tell(data.size(), || Said::Event { key, latency, data });
             }
             _ => told.queue.counters().add(Counter::DroppedInvalidKey, 1),
         }
@@ -130,7 +138,8 @@ impl Recorder {
 
     /// The run ended well.
     pub fn record_run_complete(&self, output: Value) {
-        self.tell(json_size(&output), || Said::Completed { output });
+        let output = Document::new(output);
+        self.tell(output.size(), || Said::Completed { output });
     }
 
     /// The run failed.
@@ -174,8 +183,8 @@ impl ExplicitRuns {
         self.open.len()
     }
 
-    /// Whether a run began and has not ended.
-    pub(crate) fn is_open(&self, run: &RunKey) -> bool {
+    /// Whether a run was begun and has not ended.
+    pub(crate) fn follow(&self, run: &RunKey) -> bool {
         self.open.contains_key(run)
     }
 
@@ -195,7 +204,7 @@ impl ExplicitRuns {
             Said::Started { user_id, input } => {
                 let mut row = new_row(&run, &trace_id, policy);
                 row.started_at = Some(at);
-                let input = policy.json(input, Content::Plain);
+                let input = policy.document(&input, Content::Plain);
                 row.input_redacted = policy.compose(&[("input", &input)]);
                 row.user = user_id.map(|id| Identity {
                     rank: 3,
@@ -212,7 +221,7 @@ impl ExplicitRuns {
             }
             Said::Completed { output } => {
                 let mut row = self.close(&run, &trace_id, at, Status::Completed, policy);
-                let output = policy.json(output, Content::Plain);
+                let output = policy.document(&output, Content::Plain);
                 row.output_redacted = policy.compose(&[("output", &output)]);
                 (None, Some(row))
             }
@@ -264,7 +273,7 @@ pub(crate) fn event_row(
     key: EventKey,
     at: Micros,
     latency: Option<Duration>,
-    data: Value,
+    data: Document,
     policy: &Policy,
 ) -> EventRow {
     let mut row = EventRow::new(run, key);
@@ -281,9 +290,14 @@ pub(crate) fn event_row(
         "model" => Content::Model,
         _ => Content::Plain,
     };
-    let data = policy.json(data, content);
+    // What was made is told so that it can be looked at.
+    let link = data.text("url").filter(|_| row.kind == "artifact");
+    let link = link.map(|url| Redacted::plain(policy.link(url).into()));
+    let data = policy.document(&data, content);
     set_usage(&mut row, data.usage());
-    row.data_redacted = policy.compose(&[("data", &data)]);
+    let mut parts = vec![("data", &data)];
+    parts.extend(link.as_ref().map(|link| ("url", link)));
+    row.data_redacted = policy.compose(&parts);
     policy.id().clone_into(&mut row.policy_id);
     row
 }
@@ -299,7 +313,7 @@ pub fn record_event(kind: &str, name: &str, latency: Option<Duration>, data: Val
 }
 
 /// Records that the current attempt made something that can be looked at: a file, a page, a
-/// report. A URL with a secret in it is scrubbed.
+/// report. The URL stays readable; a secret in it is scrubbed.
 pub fn record_artifact(name: &str, url: &str) {
     Current::with(|current| {
         let data = serde_json::json!({ "url": url });

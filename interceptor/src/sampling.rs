@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Status};
-use omnitrace_store::{ids, merge};
+use omnitrace_store::{Scope, Seen, ids, merge};
 
 use crate::counters::{Counter, Counters};
 use crate::policy::sampled;
@@ -62,13 +62,19 @@ pub(crate) struct Held {
     counters: Counters,
 }
 
+/// What was kept of one run.
 #[derive(Debug)]
-struct HeldRun {
-    run: Option<RunRow>,
-    events: BTreeMap<String, EventRow>,
+pub(crate) struct HeldRun {
+    pub(crate) run: Option<RunRow>,
+    pub(crate) events: BTreeMap<String, EventRow>,
+    /// High water marks of what was not offered.
+    pub(crate) seen: BTreeMap<Scope, u32>,
     bytes: usize,
     touched_at: Micros,
 }
+
+/// Bytes of a high water mark, about.
+const MARK_BYTES: usize = 128;
 
 impl Held {
     pub(crate) fn new(counters: Counters) -> Self {
@@ -85,37 +91,61 @@ impl Held {
 
     /// Keeps a row of a run.
     pub(crate) fn run(&mut self, row: RunRow, now: Micros) {
-        let held = Self::entry(&mut self.runs, &mut self.bytes, &row.key, row.size(), now);
-        let merged = match held.run.take() {
-            Some(before) => {
-                self.counters.add(Counter::RowsUnchanged, 1);
-                merge::merge_run(before, row)
-            }
-            None => row,
-        };
-        held.run = Some(merged);
-        self.bound();
+        let key = row.key.clone();
+        self.keep(&key, now, |held, counters| {
+            let merged = match held.run.take() {
+                Some(before) => {
+                    counters.add(Counter::RowsUnchanged, 1);
+                    held.bytes -= before.size();
+                    merge::merge_run(before, row)
+                }
+                None => row,
+            };
+            held.bytes += merged.size();
+            held.run = Some(merged);
+        });
     }
 
     /// Keeps a row of an event.
     pub(crate) fn event(&mut self, row: EventRow, now: Micros) {
-        let held = Self::entry(&mut self.runs, &mut self.bytes, &row.run, row.size(), now);
-        let merged = match held.events.remove(&row.event_key) {
-            Some(before) => {
-                self.counters.add(Counter::RowsUnchanged, 1);
-                merge::merge_event(before, row)
+        let run = row.run.clone();
+        self.keep(&run, now, |held, counters| {
+            let merged = match held.events.remove(&row.event_key) {
+                Some(before) => {
+                    counters.add(Counter::RowsUnchanged, 1);
+                    held.bytes -= before.size();
+                    merge::merge_event(before, row)
+                }
+                None => row,
+            };
+            held.bytes += merged.size();
+            held.events.insert(merged.event_key.clone(), merged);
+        });
+    }
+
+    /// Keeps a high water mark.
+    pub(crate) fn seen(&mut self, seen: Seen, now: Micros) {
+        self.keep(&seen.run, now, |held, _| {
+            if !held.seen.contains_key(&seen.scope) {
+                held.bytes += MARK_BYTES;
             }
-            None => row,
-        };
-        held.events.insert(merged.event_key.clone(), merged);
-        self.bound();
+            let count = held.seen.entry(seen.scope).or_default();
+            *count = seen.count.max(*count);
+        });
+    }
+
+    /// Something was heard of a run, so that what was kept of it stays.
+    pub(crate) fn touch(&mut self, run: &RunKey, now: Micros) {
+        if let Some(held) = self.runs.get_mut(run) {
+            held.touched_at = now;
+        }
     }
 
     /// Gives out what was kept of a run that is recorded after all.
-    pub(crate) fn take(&mut self, run: &RunKey) -> Option<(Option<RunRow>, Vec<EventRow>)> {
+    pub(crate) fn take(&mut self, run: &RunKey) -> Option<HeldRun> {
         let held = self.runs.remove(run)?;
         self.bytes -= held.bytes;
-        Some((held.run, held.events.into_values().collect()))
+        Some(held)
     }
 
     /// Forgets a run that ended well.
@@ -123,12 +153,12 @@ impl Held {
         self.drop_run(run, Counter::RowsSampledOut);
     }
 
-    /// Forgets the runs of which nothing was heard since a moment, but for those that are waited for.
-    pub(crate) fn discard_older(&mut self, than: Micros, awaited: impl Fn(&RunKey) -> bool) {
+    /// Forgets the runs of which nothing was heard since a moment, but for those that are followed.
+    pub(crate) fn discard_older(&mut self, than: Micros, is_followed: impl Fn(&RunKey) -> bool) {
         let old: Vec<_> = self
             .runs
             .iter()
-            .filter(|(run, held)| held.touched_at < than && !awaited(run))
+            .filter(|(run, held)| held.touched_at < than && !is_followed(run))
             .map(|(run, _)| run.clone())
             .collect();
         for run in old {
@@ -136,24 +166,19 @@ impl Held {
         }
     }
 
-    fn entry<'a>(
-        runs: &'a mut HashMap<RunKey, HeldRun>,
-        total: &mut usize,
-        run: &RunKey,
-        bytes: usize,
-        now: Micros,
-    ) -> &'a mut HeldRun {
-        let held = runs.entry(run.clone()).or_insert_with(|| HeldRun {
+    fn keep(&mut self, run: &RunKey, now: Micros, add: impl FnOnce(&mut HeldRun, &Counters)) {
+        let held = self.runs.entry(run.clone()).or_insert_with(|| HeldRun {
             run: None,
             events: BTreeMap::new(),
+            seen: BTreeMap::new(),
             bytes: 0,
             touched_at: now,
         });
-        // A merged row counts twice: the bound errs towards less.
-        held.bytes += bytes;
-        *total += bytes;
         held.touched_at = now;
-        held
+        let before = held.bytes;
+        add(held, &self.counters);
+        self.bytes = self.bytes - before + held.bytes;
+        self.bound();
     }
 
     fn bound(&mut self) {

@@ -41,6 +41,11 @@ pub enum CategoryError {
 }
 
 impl CategoryRules {
+    /// The rules in their order, for the policy's id.
+    pub(super) fn canonical(&self) -> &[(String, String)] {
+        &self.rules
+    }
+
     /// Reads rules: `<category>=<pattern>,<pattern>;<category>=…`. `*` in a pattern stands for any
     /// text. Blanks around the parts and a last `;` are ignored; an empty text has no rules.
     ///

@@ -19,6 +19,7 @@
 mod cap;
 mod card;
 mod category;
+mod document;
 mod fields;
 mod fit;
 mod glob;
@@ -50,6 +51,7 @@ pub use redacted::Redacted;
 pub use sampling::sampled;
 pub use usage::Usage;
 
+pub(crate) use document::Document;
 pub(crate) use fields::snake;
 use fields::{FieldRules, is_identifier_like};
 use fit::{fit, json_len};
@@ -67,6 +69,9 @@ pub const ERROR_CHARS: usize = 256;
 
 /// Bytes of a stack trace that are kept.
 pub const STACK_BYTES: usize = 4096;
+
+/// Bytes of a link that are kept.
+pub const LINK_BYTES: usize = 2048;
 
 /// The longest error type that is kept as it is, in bytes.
 pub const ERROR_TYPE_BYTES: usize = 128;
@@ -144,7 +149,10 @@ impl Policy {
         let content = json!([
             "omnitrace/policy/1",
             rules.canonical(),
-            settings.capture_content,
+            // Where content is captured, the categories say whose.
+            settings
+                .capture_content
+                .then(|| settings.categories.canonical()),
             max_event_bytes,
         ]);
         // Keyed, so that it also tells keys apart without holding one.
@@ -174,6 +182,23 @@ impl Policy {
         redacted(&pass, node, usage)
     }
 
+    /// Redacts a result: as content of a model call if it says what tokens it used. Whose result it is
+    /// may come to light later: [`Redacted::as_content`].
+    pub(crate) fn result(&self, encoding: &str, data: &[u8]) -> Redacted {
+        let plain = self.payload(encoding, data, Content::Plain);
+        if !self.capture_content {
+            return plain;
+        }
+        let captured = self.payload(encoding, data, Content::Model);
+        match plain.usage {
+            Some(_) => captured,
+            None => Redacted {
+                captured: Some(Box::new(captured)),
+                ..plain
+            },
+        }
+    }
+
     /// Redacts several payloads, as arguments are, into an array: each an encoding and its bytes.
     pub fn payloads<'a>(
         &self,
@@ -195,14 +220,18 @@ impl Policy {
     /// Redacts what a caller of the explicit API gave. A value that is nested deeper than 127
     /// levels becomes `{"encoding", "deeper_than"}`.
     pub fn json(&self, value: Value, content: Content) -> Redacted {
+        self.document(&Document::new(value), content)
+    }
+
+    /// As [`Self::json`], of a document that is dropped elsewhere.
+    pub(crate) fn document(&self, document: &Document, content: Content) -> Redacted {
         let mut pass = self.pass(content);
-        match pass.run(&value) {
+        match pass.run(&document.0) {
             Ok(node) => {
-                let usage = usage::in_document(&value, &self.rules, &self.prices);
+                let usage = usage::in_document(&document.0, &self.rules, &self.prices);
                 redacted(&pass, node, usage)
             }
             Err(_) => {
-                dismantle(value);
                 let value = json!({ "encoding": "json/plain", "deeper_than": MAX_DEPTH });
                 redacted(
                     &self.pass(content),
@@ -224,6 +253,11 @@ impl Policy {
     /// A stack trace, scrubbed and cut at [`STACK_BYTES`] bytes.
     pub fn stack(&self, text: &str) -> String {
         scrub::scrub_and_cut(text, &self.rules, usize::MAX, STACK_BYTES).0
+    }
+
+    /// A link to something that a run made, scrubbed and cut at [`LINK_BYTES`] bytes.
+    pub fn link(&self, url: &str) -> String {
+        scrub::scrub_and_cut(url, &self.rules, usize::MAX, LINK_BYTES).0
     }
 
     /// An error type as it is where it looks like a name, else scrubbed and cut at
@@ -360,17 +394,6 @@ fn redacted(pass: &Pass<'_>, node: Node, usage: Option<Usage>) -> Redacted {
         hashed: pass.hashed,
         truncated: pass.truncated,
         usage,
-    }
-}
-
-/// Drops a deep value without recursion, which `Value` itself would use.
-fn dismantle(value: Value) {
-    let mut rest = vec![value];
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::Array(items) => rest.extend(items),
-            Value::Object(fields) => rest.extend(fields.into_iter().map(|(_, value)| value)),
-            _ => {}
-        }
+        captured: None,
     }
 }

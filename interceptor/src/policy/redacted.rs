@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::Content;
 use super::usage::Usage;
 
 /// A payload made safe.
@@ -14,6 +15,8 @@ pub struct Redacted {
     pub(super) hashed: u32,
     pub(super) truncated: u32,
     pub(super) usage: Option<Usage>,
+    /// The same payload as content of a model call, where that is captured.
+    pub(super) captured: Option<Box<Redacted>>,
 }
 
 impl Redacted {
@@ -22,6 +25,14 @@ impl Redacted {
         Self {
             value,
             ..Self::default()
+        }
+    }
+
+    /// The payload as what it has turned out to be.
+    pub(crate) fn as_content(self, content: Content) -> Self {
+        match (content, self.captured) {
+            (Content::Model, Some(captured)) => *captured,
+            (_, captured) => Self { captured, ..self },
         }
     }
 

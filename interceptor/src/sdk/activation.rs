@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use omnitrace_store::row::{Identity, RunKey, Status};
+use omnitrace_store::row::{Identity, RunKey, Source, Status};
 use temporalio_common::protos::{
     coresdk::{
         activity_result::{ActivityResolution, activity_resolution},
@@ -19,7 +19,7 @@ use temporalio_common::protos::{
 
 use super::failure::{failure, named};
 use super::header::StepHeader;
-use super::payload::{micros, millis, redact, redact_one, text};
+use super::payload::{self, micros, millis, redact, redact_one};
 use super::worker::Origin;
 use crate::observe::{Activation, Eviction, Job, Outcome, RunStart};
 use crate::policy::{Content, Policy};
@@ -167,6 +167,10 @@ fn run_start(
             .and_then(|version| filled(&version.build_id)),
         user: identity("user_id"),
         tenant: identity("tenant_id"),
+        source: match origin.fixed_run {
+            Some(_) => Source::History,
+            None => Source::Live,
+        },
         parent_sampled: StepHeader::read(&start.headers).and_then(|header| header.sampled),
         key,
     }
@@ -201,10 +205,9 @@ fn identity(
 ) -> Option<Identity> {
     [(2, memo), (1, attributes)]
         .into_iter()
-        .find_map(|(rank, fields)| Some((rank, text(fields?, name)?)))
-        .map(|(rank, raw)| Identity {
-            rank,
-            hash: policy.identity(&raw),
+        .find_map(|(rank, fields)| {
+            let hash = payload::identity(fields?, name, policy)?;
+            Some(Identity { rank, hash })
         })
 }
 

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use omnitrace_store::row::Micros;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::attempt::result;
 use crate::policy::{Content, Policy, Redacted};
 
 /// Arguments or details, redacted, as a JSON array.
@@ -18,7 +17,7 @@ pub(super) fn redact(payloads: &[Payload], content: Content, policy: &Policy) ->
 
 /// A single result, redacted; `None` where there is none.
 pub(super) fn redact_one(payload: Option<&Payload>, policy: &Policy) -> Option<Redacted> {
-    payload.map(|payload| result(policy, encoding(payload), &payload.data))
+    payload.map(|payload| policy.result(encoding(payload), &payload.data))
 }
 
 fn encoding(payload: &Payload) -> &str {
@@ -29,12 +28,28 @@ fn encoding(payload: &Payload) -> &str {
         .unwrap_or_default()
 }
 
-/// The text in a payload that holds a JSON string.
-pub(super) fn text(fields: &HashMap<String, Payload>, name: &str) -> Option<String> {
-    fields
+/// The hash of the text or whole number under a name, in any spelling; of two spellings the first
+/// in alphabetical order counts, so that all workers find the same.
+pub(super) fn identity(
+    fields: &HashMap<String, Payload>,
+    name: &str,
+    policy: &Policy,
+) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Text(String),
+        Number(i64),
+    }
+    let (_, payload) = fields
         .iter()
-        .find(|(field, _)| crate::policy::snake(field) == name)
-        .and_then(|(_, payload)| serde_json::from_slice(&payload.data).ok())
+        .filter(|(field, _)| crate::policy::snake(field) == name)
+        .min_by_key(|(field, _)| *field)?;
+    match serde_json::from_slice(&payload.data).ok()? {
+        Id::Text(text) if text.is_empty() => None,
+        Id::Text(text) => Some(policy.identity(&text)),
+        Id::Number(number) => Some(policy.identity(&number.to_string())),
+    }
 }
 
 /// Microseconds since 1970 of a protobuf timestamp.

@@ -75,7 +75,7 @@ impl WorkerPlugin for OmniTracePlugin {
             recording.queue.clone(),
             recording.worker.clone(),
         ));
-        options.workflow_interceptor(workflow::constructor(recording.sampling));
+        options.workflow_interceptor(workflow::constructor(recording.sampling, None));
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl WorkerPlugin for OmniTracePlugin {
         options: &mut WorkflowReplayerOptions,
     ) -> Result<(), PluginError> {
         if let Some(recording) = &self.recording {
-            options.workflow_interceptor(workflow::constructor(recording.sampling));
+            options.workflow_interceptor(workflow::constructor(recording.sampling, None));
         }
         Ok(())
     }
@@ -122,8 +122,12 @@ impl WorkerPlugin for ReplayPlugin {
                 Some(converter),
                 Some(self.run.clone()),
             );
+            origin.set_task_queue(&options.task_queue);
             options.worker_interceptor(WorkerRecorder::new(origin, recording.queue.clone()));
-            options.workflow_interceptor(workflow::constructor(recording.sampling));
+            options.workflow_interceptor(workflow::constructor(
+                recording.sampling,
+                Some(self.run.clone()),
+            ));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use omnitrace_store::row::RunKey;
 use temporalio_sdk::workflow_interceptors::{
     CancellableWorkflowOutboundFuture, ScheduleActivityInput, ScheduleActivityResult,
     ScheduleLocalActivityInput, StartChildWorkflowInput, StartChildWorkflowResult,
@@ -19,23 +20,26 @@ use super::activation::trigger;
 use super::header::StepHeader;
 use crate::sampling::{Lineage, Sampling};
 
-/// Writes the header for every run of a worker.
-pub(crate) fn constructor(sampling: Sampling) -> WorkflowInterceptorConstructor {
+/// Writes the header for every run of a worker. A replayer makes ids up; there it is told the run.
+pub(crate) fn constructor(
+    sampling: Sampling,
+    fixed_run: Option<RunKey>,
+) -> WorkflowInterceptorConstructor {
     WorkflowInterceptorConstructor::new(move |view: &WorkflowContextView| HeaderWriter {
-        sampled: is_sampled(view, sampling),
+        sampled: is_sampled(view, sampling, fixed_run.as_ref()),
         activity_uses: RefCell::default(),
     })
 }
 
-fn is_sampled(view: &WorkflowContextView, sampling: Sampling) -> bool {
+fn is_sampled(view: &WorkflowContextView, sampling: Sampling, fixed_run: Option<&RunKey>) -> bool {
     let raw = view.raw();
     let lineage = Lineage {
-        namespace: view.namespace(),
-        workflow_id: view.workflow_id(),
-        run_id: view.run_id(),
+        namespace: fixed_run.map_or(view.namespace(), |run| &run.namespace),
+        workflow_id: fixed_run.map_or(view.workflow_id(), |run| &run.workflow_id),
+        run_id: fixed_run.map_or(view.run_id(), |run| &run.run_id),
         first_execution_run_id: Some(view.first_execution_run_id()).filter(|id| !id.is_empty()),
         continued_from_run_id: view.continued_from_run_id(),
-        trigger: trigger(raw, view.run_id()),
+        trigger: trigger(raw, fixed_run.map_or(view.run_id(), |run| &run.run_id)),
     };
     let parent_sampled = StepHeader::read(&raw.headers).and_then(|header| header.sampled);
     sampling

@@ -45,6 +45,14 @@ impl Trackers {
         self.runs.values().map(HashMap::len).sum()
     }
 
+    /// Whether a run is being followed.
+    pub(crate) fn follow(&self, run: &RunKey) -> bool {
+        self.runs
+            .values()
+            .filter_map(|runs| runs.get(&run.run_id))
+            .any(|tracker| tracker.key() == run)
+    }
+
     /// Takes in an activation.
     pub(crate) fn activation(
         &mut self,
@@ -106,11 +114,6 @@ impl Trackers {
             run.commands(commands, policy, &mut rows);
         }
         rows
-    }
-
-    /// Whether any worker has the run in its cache.
-    pub(crate) fn follows(&self, run_id: &str) -> bool {
-        self.runs.values().any(|runs| runs.contains_key(run_id))
     }
 
     /// Forgets a run, as when an observation of it was lost.

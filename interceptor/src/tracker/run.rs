@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use omnitrace_store::key::Step as StepKey;
-use omnitrace_store::row::{Micros, Phase, RunRow, Status};
+use omnitrace_store::row::{Micros, Phase, RunKey, RunRow, Status};
 
 use super::Rows;
 use super::acceptance::{Acceptance, Evidence};
@@ -80,6 +80,7 @@ impl RunTracker {
         row.user.clone_from(&start.user);
         row.tenant.clone_from(&start.tenant);
         row.policy_id = policy.id().to_owned();
+        row.source = start.source;
         Self {
             row,
             clock: 0,
@@ -94,6 +95,10 @@ impl RunTracker {
             cancel_requested: false,
             backoffs: Vec::new(),
         }
+    }
+
+    pub(super) fn key(&self) -> &RunKey {
+        &self.row.key
     }
 
     pub(super) fn into_row(self) -> RunRow {
@@ -541,7 +546,10 @@ impl RunTracker {
             return;
         };
         match outcome {
-            Outcome::Completed(output) => step.complete(output, self.clock),
+            Outcome::Completed(output) => {
+                let content = policy.content(&step.name);
+                step.complete(output.map(|output| output.as_content(content)), self.clock);
+            }
             Outcome::Failed(failure) => step.fail(failure, self.clock),
             Outcome::Backoff {
                 duration_ms,

@@ -66,6 +66,7 @@ fn start() -> Job {
         build_id: None,
         user: None,
         tenant: None,
+        source: omnitrace_store::row::Source::Live,
         parent_sampled: None,
     }))
 }

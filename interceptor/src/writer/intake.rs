@@ -188,21 +188,7 @@ impl Intake {
         if let Some((run, parent_sampled)) = rows.began
             && let Some(row) = rows.runs.first()
         {
-            let why = self.sampling.decide(&row.trace_id, parent_sampled);
-            let (counter, decision) = match why {
-                Some(_) => (Counter::RunsSampled, "recorded"),
-                None => (Counter::RunsNotSampled, "left out"),
-            };
-            self.counters.add(counter, 1);
-            tracing::debug!(
-                workflow_id = run.workflow_id,
-                run_id = run.run_id,
-                trace_id = row.trace_id,
-                rate = self.sampling.rate,
-                decision,
-                "OmniTrace sampling"
-            );
-            self.decided.insert(run, why);
+            self.decide(&run, &row.trace_id, parent_sampled, true);
         }
         for row in rows.events {
             if let Some(reason) = sampling::step_reason(&row, self.slow_ms) {
@@ -219,10 +205,33 @@ impl Intake {
         }
     }
 
-    /// A run is in the cache of a worker no longer, but may be in that of another.
+    /// Decides whether a run is recorded; counts and logs it where the run begins.
+    fn decide(&mut self, run: &RunKey, trace_id: &str, parent_sampled: Option<bool>, begins: bool) {
+        let why = self.sampling.decide(trace_id, parent_sampled);
+        if begins {
+            let (counter, decision) = match why {
+                Some(_) => (Counter::RunsSampled, "recorded"),
+                None => (Counter::RunsNotSampled, "left out"),
+            };
+            self.counters.add(counter, 1);
+            tracing::debug!(
+                workflow_id = run.workflow_id,
+                run_id = run.run_id,
+                trace_id,
+                rate = self.sampling.rate,
+                decision,
+                "OmniTrace sampling"
+            );
+        }
+        self.decided.insert(run.clone(), why);
+    }
+
+    /// A worker has the run in its cache no longer. Another one of this process may.
     fn left_cache(&mut self, run: &RunKey) {
-        if !self.trackers.follows(&run.run_id) {
+        if !self.trackers.follow(run) {
             self.decided.remove(run);
+            // Its next worker may find that it is to be recorded after all.
+            self.held.touch(run, clock::now());
         }
     }
 
@@ -277,14 +286,7 @@ impl Intake {
             "OmniTrace records a run after all"
         );
         let at = clock::now();
-        if self.has_store {
-            let put = self.buffer.promotion(Promotion {
-                run: run.clone(),
-                reason,
-                at,
-            });
-            self.marked(put);
-        }
+        self.announce(run.clone(), reason, at);
         self.release(run, reason, at);
     }
 
@@ -303,11 +305,14 @@ impl Intake {
         if let Some(why) = self.decided.get_mut(run) {
             *why = Some(reason);
         }
-        if let Some((row, events)) = self.held.take(run) {
-            for event in events {
+        if let Some(held) = self.held.take(run) {
+            for event in held.events.into_values() {
                 self.put_event(event, None);
             }
-            if let Some(mut row) = row {
+            for (scope, count) in held.seen {
+                self.high_water(run.clone(), scope, count);
+            }
+            if let Some(mut row) = held.run {
                 row.sampled_by = reason;
                 self.put_run(row, None);
             }
@@ -329,15 +334,21 @@ impl Intake {
                 }
                 _ => (Scope::Attempts { step }, attempt.attempt),
             };
-            self.high_water(attempt.run.clone(), scope, count);
+            let run = attempt.run.clone();
+            if self.is_sampled(&run, attempt.sampled) {
+                self.high_water(run, scope, count);
+            } else {
+                self.held
+                    .seen(HighWater { run, scope, count }, clock::now());
+            }
             return;
         }
         if attempt.standalone.is_some() {
             // A run of its own, of which nobody decided before.
             let run = &attempt.run;
             let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
-            let why = self.sampling.decide(&trace_id, attempt.sampled);
-            self.decided.insert(run.clone(), why);
+            let begins = attempt.attempt == 1 && matches!(seen, AttemptSeen::Started);
+            self.decide(run, &trace_id, attempt.sampled, begins);
         }
         let sampled = self.is_sampled(&attempt.run, attempt.sampled);
         let (event, run) = attempt::rows(attempt, seen, &self.policy);
@@ -352,8 +363,7 @@ impl Intake {
 
     fn explicit(&mut self, explicit: Explicit) {
         let run = explicit.run.clone();
-        let why = self.sampling.decide(&explicit.trace_id, None);
-        self.decided.entry(run.clone()).or_insert(why);
+        self.decide(&run, &explicit.trace_id, None, explicit.is_start());
         let (event, row) = self.explicit.rows(explicit, &self.policy);
         if let Some(event) = event {
             let sampled = self.is_sampled(&run, None);
@@ -362,9 +372,8 @@ impl Intake {
         if let Some(row) = row {
             self.run_row(row, None);
         }
-        if !self.explicit.is_open(&run) {
-            self.decided.remove(&run);
-        }
+        // Decided anew each time: who tells single events never says that the run is over.
+        self.decided.remove(&run);
     }
 
     fn event_row(&mut self, row: EventRow, sampled: bool, seq: Option<u64>) {
@@ -408,18 +417,43 @@ impl Intake {
     }
 
     /// Looks after what has no event of its own.
-    pub(super) fn housekeeping(&mut self, window_start: Micros) {
-        // Nothing may come of a run after what was lost of it, so it is not waited for.
+    pub(super) fn housekeeping(&mut self, now: Micros, window: Micros) {
+        self.forget_lost();
+        let window_start = now.saturating_sub(window);
+        let (trackers, explicit) = (&self.trackers, &self.explicit);
+        let followed = |run: &RunKey| trackers.follow(run) || explicit.follow(run);
+        self.held.discard_older(window_start, followed);
+        let mut again = Vec::new();
+        self.promoted.retain(|run, (reason, at)| {
+            // Other processes ask for the promotions of the window: they hear of a run as long as it
+            // goes on.
+            if *at < now.saturating_sub(window / 2) && followed(run) {
+                *at = now;
+                again.push((run.clone(), *reason));
+            }
+            *at >= window_start
+        });
+        for (run, reason) in again {
+            self.announce(run, reason, now);
+        }
+        self.mark_losses();
+    }
+
+    /// Nothing may come of a run after what was lost of it, so it is not waited for.
+    fn forget_lost(&mut self) {
         if let Some(through) = self.position.checked_sub(1) {
             for run_id in self.lost.take_workflows(through) {
                 self.forget(&run_id, through);
             }
         }
-        let followed = &self.decided;
-        self.held
-            .discard_older(window_start, |run| followed.contains_key(run));
-        self.promoted.retain(|_, (_, at)| *at >= window_start);
-        self.mark_losses();
+    }
+
+    /// Tells other processes of a run that is recorded after all.
+    fn announce(&mut self, run: RunKey, reason: SampledBy, at: Micros) {
+        if self.has_store {
+            let put = self.buffer.promotion(Promotion { run, reason, at });
+            self.marked(put);
+        }
     }
 
     /// Marks the runs of which something was lost.
@@ -434,8 +468,10 @@ impl Intake {
 
     /// Nothing more will come: what was kept of runs that were left out has not shown an error.
     pub(super) fn end(&mut self) {
+        self.forget_lost();
+        self.held.discard_older(Micros::MAX, |_| false);
+        self.mark_losses();
         self.decided.clear();
-        self.housekeeping(Micros::MAX);
         self.trackers.forget_all();
     }
 }

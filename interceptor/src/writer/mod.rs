@@ -322,7 +322,7 @@ impl Writer {
     fn tick(&mut self) {
         let now = clock::now();
         let window = Micros::try_from(self.promote_window.as_micros()).unwrap_or(Micros::MAX);
-        self.intake.housekeeping(now.saturating_sub(window));
+        self.intake.housekeeping(now, window);
         let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
             return;
         };
