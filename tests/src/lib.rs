@@ -298,8 +298,9 @@ impl RunningWorker {
 
 impl Drop for RunningWorker {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // Its connection may live on the thread that fails: waiting would last for ever.
+        // Its connection may live on this thread, which then must not wait.
+        let runtime = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
+        if let Ok(tokio::runtime::RuntimeFlavor::CurrentThread) = runtime {
             (self.stop)();
             return;
         }

@@ -16,7 +16,7 @@ in_both_layouts! {
 }
 
 async fn chain(layout: Layout) {
-    let stage = Stage::start(layout).await;
+    let mut stage = Stage::start(layout).await;
     let id = unique("chain");
     let retry = RetryPolicy::builder()
         .initial_interval(Duration::from_millis(10))
@@ -58,11 +58,13 @@ async fn chain(layout: Layout) {
         "a retry stays in its trace"
     );
     assert_ne!(runs[1].trace_id, runs[2].trace_id, "a trace stays bounded");
+    stage.stop().await;
+    stored(&stage.recording).await;
     stage.recording.assert_accounted();
 }
 
 async fn cron(layout: Layout) {
-    let stage = Stage::start(layout).await;
+    let mut stage = Stage::start(layout).await;
     let id = unique("cron");
     let options = WorkflowStartOptions::new(&stage.queue, &id)
         .cron_schedule("@every 1s".to_owned())
@@ -81,6 +83,7 @@ async fn cron(layout: Layout) {
         .get_workflow_handle::<super::flows::Child>(&handle.info().workflow_id);
     let end = handle.terminate(WorkflowTerminateOptions::default()).await;
     end.expect("terminated");
+    stage.stop().await;
     let (first, second) = (&runs[0], &runs[1]);
     assert_eq!(
         (first.trigger.as_str(), second.trigger.as_str()),

@@ -79,7 +79,7 @@ impl Stage {
     }
 
     /// Stops the workers, so that nothing more can be recorded.
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         for worker in self.workers.drain(..) {
             tokio::task::spawn_blocking(move || worker.stop())
                 .await
