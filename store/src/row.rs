@@ -136,7 +136,8 @@ pub enum Phase {
 )]
 #[repr(u8)]
 pub enum Source {
-    /// Inferred, as of a future that was dropped.
+    /// Inferred, as of a future that was dropped, or as the time of a step's end while its task may
+    /// still fail.
     Inferred = 0,
     /// Read from Temporal's history.
     History = 1,

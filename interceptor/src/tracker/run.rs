@@ -1,12 +1,13 @@
 //! One run: which of its steps are open, and what of it the server has not accepted yet.
 //!
-//! Invariant: what follows from a history event is written as a fact at once; what follows from a
-//! command is written as provisional and raised by [`RunTracker::accept`] or never.
+//! Invariant: what follows from a history event is written as a fact at once, its time as inferred;
+//! what follows from a command is written as provisional. [`RunTracker::accept`] raises both, or
+//! nothing does.
 
 use std::collections::{HashMap, HashSet};
 
 use omnitrace_store::key::Step as StepKey;
-use omnitrace_store::row::{Micros, Phase, RunKey, RunRow, Status};
+use omnitrace_store::row::{Micros, Phase, RunKey, RunRow, Source, Status};
 
 use super::Rows;
 use super::acceptance::{Acceptance, Evidence};
@@ -574,8 +575,12 @@ impl RunTracker {
             self.propose_closed(step, policy, rows);
         } else {
             self.count(&mut step);
-            rows.events
-                .push(step.row(&self.row.key, Phase::Closed, policy));
+            // That it ended is a fact; when, is not yet: if this task fails, it reaches the workflow
+            // in a later one.
+            let mut row = step.row(&self.row.key, Phase::Closed, policy);
+            row.source = Source::Inferred;
+            rows.events.push(row);
+            self.pending.push(Pending::Closed(Box::new(step)));
         }
     }
 }

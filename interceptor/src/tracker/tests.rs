@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use omnitrace_store::merge::{merge_event, merge_run};
-use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, Status};
+use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, Source, Status};
 use serde_json::json;
 
 use super::acceptance::{Acceptance, Rule};
@@ -127,9 +127,8 @@ fn policy() -> Policy {
     Policy::new(PolicySettings::default())
 }
 
-/// The rows that a worker with these rules leaves, as `?` (provisional), `+` (open) or `=` (closed),
-/// key and status; the run's first.
-fn rows(seen: Vec<Seen>, acceptance: Acceptance) -> Vec<String> {
+/// The rows that a worker with these rules leaves.
+fn recorded(seen: Vec<Seen>, acceptance: Acceptance) -> (RunRow, BTreeMap<String, EventRow>) {
     let policy = policy();
     let mut trackers = Trackers {
         acceptance,
@@ -157,12 +156,18 @@ fn rows(seen: Vec<Seen>, acceptance: Acceptance) -> Vec<String> {
             events.insert(row.event_key.clone(), row);
         }
     }
+    (run.expect("a run"), events)
+}
+
+/// The same as `?` (provisional), `+` (open), `~` (closed, at a time that may change) or `=` (closed),
+/// key and status; the run's first.
+fn rows(seen: Vec<Seen>, acceptance: Acceptance) -> Vec<String> {
+    let (run, events) = recorded(seen, acceptance);
     let mark = |phase| match phase {
         Phase::Provisional => '?',
         Phase::Open => '+',
         Phase::Closed => '=',
     };
-    let run = run.expect("a run");
     let output = run.output_redacted.unwrap_or_default();
     let output = ["first", "second"].into_iter().find(|o| output.contains(o));
     let first = format!(
@@ -173,7 +178,10 @@ fn rows(seen: Vec<Seen>, acceptance: Acceptance) -> Vec<String> {
     );
     std::iter::once(first)
         .chain(events.values().map(|row| {
-            let (phase, status) = (mark(row.phase), row.status.as_str());
+            let (mut phase, status) = (mark(row.phase), row.status.as_str());
+            if row.phase == Phase::Closed && row.source == Source::Inferred {
+                phase = '~';
+            }
             format!("{phase}{} {status}", row.event_key)
         }))
         .collect()
@@ -214,7 +222,7 @@ macro_rules! scenarios {
 }
 
 const PROPOSED: [&str; 2] = ["+run running -", "?timer:1:timer:1 running"];
-const NOT_CLOSED: [&str; 2] = ["+run running -", "=timer:1:timer:1 completed"];
+const NOT_CLOSED: [&str; 2] = ["+run running -", "~timer:1:timer:1 completed"];
 
 scenarios! {
     a_longer_history_accepts_what_was_proposed: LongerHistoryProves,
@@ -266,7 +274,7 @@ scenarios! {
         ])
         => [
             "+run running -",
-            "=timer:1:timer:1 completed",
+            "~timer:1:timer:1 completed",
             "?timer:2:timer:1 running",
         ];
 
@@ -346,8 +354,34 @@ fn a_failed_task_proposes_nothing_and_its_replay_says_the_truth() {
         completion(vec![timer(1)]),
         activation(40, 10, vec![Job::TimerFired { seq: 1 }]),
     ];
-    let expected = ["+run running -", "=timer:1:timer:1 completed"];
+    let expected = ["+run running -", "~timer:1:timer:1 completed"];
     assert_eq!(rows(seen, Acceptance::default()), expected);
+}
+
+#[test]
+fn a_step_ended_in_the_task_that_was_accepted_and_not_in_one_that_failed() {
+    let failed = Seen::Completion(Completion {
+        run_id: RUN.to_owned(),
+        commands: None,
+    });
+    let fired = || vec![Job::TimerFired { seq: 1 }];
+    for late in [26, 24] {
+        let seen = then(
+            began(),
+            [
+                activation(25, 8, fired()),
+                failed.clone(),
+                evicted(Eviction::Other, 8),
+                replayed(10, 3, vec![start()]),
+                completion(vec![timer(1)]),
+                activation(late, 11, fired()),
+                completion(vec![]),
+                activation(30, 15, vec![]),
+            ],
+        );
+        let (_, events) = recorded(seen, Acceptance::default());
+        assert_eq!(events["timer:1:timer:1"].ended_at, Some(late));
+    }
 }
 
 #[test]

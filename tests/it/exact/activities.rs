@@ -4,7 +4,7 @@ use omnitrace_store::row::Status;
 
 use super::stage::{Layout, Stage};
 
-in_both_layouts! {
+in_each_layout! {
     local_activities_and_their_backoffs_are_recorded: locals;
     activities_that_time_out_or_reuse_their_id_are_recorded: remotes;
     cancelled_activities_and_timers_are_recorded: cancels;

@@ -9,7 +9,7 @@ use temporalio_common::RetryPolicy;
 
 use super::stage::{Layout, Stage, stored};
 
-in_both_layouts! {
+in_each_layout! {
     a_retry_and_a_run_continued_as_new_know_their_chain: chain;
     a_cron_run_knows_the_run_before_it: cron;
     a_patch_is_recorded_once: patch;

@@ -38,7 +38,8 @@ macro_rules! registrations {
 }
 
 registrations!(
-    Locals, Remotes, Cancels, Parent, Child, Talker, Listener, Patched, Chain, Calls
+    Locals, Remotes, Cancels, Parent, Child, Talker, Listener, Patched, Chain, Calls, Racer,
+    Broken, Journey
 );
 
 /// Local activities: retried at once, retried over timers, failed.
@@ -239,7 +240,12 @@ pub(crate) struct Listener {
 #[workflow_methods]
 impl Listener {
     #[run]
-    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<Vec<String>> {
+    pub(crate) async fn run(
+        ctx: &mut WorkflowContext<Self>,
+        long: bool,
+    ) -> WorkflowResult<Vec<String>> {
+        // Nobody waits for it, but it is there.
+        let _timer = long.then(|| ctx.timer(Duration::from_secs(600)));
         ctx.wait_condition(|listener| listener.heard.iter().any(|heard| heard == "stop"))
             .await?;
         Ok(ctx.state(|listener| listener.heard.clone()))
@@ -347,5 +353,83 @@ impl Calls {
             Err(_) => {}
         }
         Ok(())
+    }
+}
+
+/// Ends at once, with what it heard until then.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct Racer {
+    heard: Vec<String>,
+}
+
+#[workflow_methods]
+impl Racer {
+    #[run]
+    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<String> {
+        ctx.timer(Duration::from_millis(1)).await;
+        let heard = ctx.state(|racer| racer.heard.clone());
+        if heard.is_empty() {
+            return Ok("nobody was heard".to_owned());
+        }
+        let options = remote(ctx);
+        ctx.execute_activity(Tools::act, Deed::Succeed, options)
+            .await?;
+        Ok(heard.join(", "))
+    }
+
+    #[signal]
+    pub(crate) fn tell(&mut self, _ctx: &mut SyncWorkflowContext<Self>, text: String) {
+        self.heard.push(text);
+    }
+}
+
+/// Workflows whose code has been repaired, by id.
+pub(crate) static REPAIRED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+/// Panics in its second task until it is repaired.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct Broken;
+
+#[workflow_methods]
+impl Broken {
+    #[run]
+    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+        ctx.timer(Duration::from_millis(1)).await;
+        let timer = ctx.timer(Duration::from_millis(1));
+        let id = ctx.workflow_id().to_owned();
+        let is_repaired = REPAIRED.lock().expect("not poisoned").contains(&id);
+        assert!(is_repaired, "it is broken");
+        timer.await;
+        Ok(())
+    }
+}
+
+/// Some of everything, so that wherever it is interrupted there is something to lose.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct Journey;
+
+#[workflow_methods]
+impl Journey {
+    #[run]
+    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, legs: u32) -> WorkflowResult<u32> {
+        for leg in 0..legs {
+            let mut options = remote(ctx);
+            // An attempt that dies with its worker is missed soon.
+            options.heartbeat_timeout = Some(Duration::from_secs(1));
+            ctx.execute_activity(Tools::act, Deed::SucceedAt(1 + leg % 2), options)
+                .await?;
+            ctx.execute_local_activity(Tools::act, Deed::Succeed, local(60_000))
+                .await?;
+            assert!(ctx.patched(&format!("leg {leg}")));
+            let id = format!("{}/{leg}", ctx.workflow_id());
+            let child = ChildWorkflowOptions::workflow_id(id);
+            let child = ctx.start_child_workflow(Child::run, Fate::Complete, child);
+            child.await?.result().await?;
+            ctx.timer(Duration::from_millis(20)).await;
+        }
+        Ok(legs)
     }
 }

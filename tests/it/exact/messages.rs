@@ -9,7 +9,7 @@ use temporalio_client::{
 use super::flows::{Fate, Listener};
 use super::stage::{Layout, Stage};
 
-in_both_layouts! {
+in_each_layout! {
     children_that_end_in_every_way_are_recorded: children;
     signals_and_cancellations_sent_and_received_are_recorded: signals;
     updates_are_recorded_and_queries_are_not: updates;
@@ -45,7 +45,7 @@ async fn children(layout: Layout) {
 
 async fn signals(layout: Layout) {
     let mut stage = Stage::start(layout).await;
-    let listener = start!(stage, Listener, ());
+    let listener = start!(stage, Listener, false);
     let to = listener.info().workflow_id.clone();
     let talker = start!(stage, Talker, to.clone());
     stage.closed(talker.run_id().expect("an id")).await;
@@ -86,7 +86,7 @@ async fn signals(layout: Layout) {
 
 async fn updates(layout: Layout) {
     let mut stage = Stage::start(layout).await;
-    let handle = start!(stage, Listener, ());
+    let handle = start!(stage, Listener, false);
     let update = async |id: &str, text: &str| {
         let mut options = WorkflowExecuteUpdateOptions::default();
         options.update_id = Some(id.to_owned());

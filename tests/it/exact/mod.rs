@@ -1,8 +1,8 @@
 //! Rows are exactly what happened, whoever saw it: a worker with a cache, one without, two
 //! processes, or a replay.
 
-/// The same test with a cache and without one.
-macro_rules! in_both_layouts {
+/// The same test with a cache, without one, and with two processes.
+macro_rules! in_each_layout {
     ($($name:ident: $scenario:ident;)+) => {$(
         mod $name {
             #[tokio::test]
@@ -13,6 +13,11 @@ macro_rules! in_both_layouts {
             #[tokio::test]
             async fn without_a_cache() {
                 super::$scenario(crate::exact::stage::Layout::Uncached).await;
+            }
+
+            #[tokio::test]
+            async fn with_two_processes() {
+                super::$scenario(crate::exact::stage::Layout::TwoProcesses).await;
             }
         }
     )+};
@@ -45,9 +50,11 @@ macro_rules! expect {
     }};
 }
 
+mod acceptance;
 mod activities;
 mod chains;
 mod flows;
 mod messages;
+mod processes;
 mod stage;
 mod tools;

@@ -1,8 +1,9 @@
 //! Where a run is recorded live, then again from its replay, and both are compared.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use omnitrace_store::row::{EventRow, Phase, RunRow};
+use omnitrace_store::row::{EventRow, Phase, RunRow, Source};
 use omnitrace_store::{OpenOptions, Store};
 use omnitrace_tests::{Recording, RunningWorker, Stored, database, unique};
 use temporalio_client::{Client, WorkflowHistory, WorkflowStartOptions};
@@ -10,6 +11,7 @@ use temporalio_sdk::WorkerOptions;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
 use super::flows;
+use super::processes::{Process, Role};
 use super::tools::{Tools, queue_of_activities};
 
 /// Who serves the workflows and the activities.
@@ -19,6 +21,20 @@ pub(super) enum Layout {
     Cached,
     /// One process, which replays a run for each of its tasks.
     Uncached,
+    /// One process, with room for one run.
+    OneRun,
+    /// One process for workflows and one for activities.
+    TwoProcesses,
+}
+
+impl Layout {
+    fn cache(self) -> usize {
+        match self {
+            Self::Cached | Self::TwoProcesses => 100,
+            Self::OneRun => 1,
+            Self::Uncached => 0,
+        }
+    }
 }
 
 /// A server's task queue with its workers, and where they record.
@@ -27,6 +43,7 @@ pub(super) struct Stage {
     pub(super) client: Client,
     pub(super) queue: String,
     workers: Vec<RunningWorker>,
+    pub(super) processes: Vec<Process>,
 }
 
 /// A run as it is stored.
@@ -38,21 +55,39 @@ pub(super) struct Recorded {
 
 impl Stage {
     pub(super) async fn start(layout: Layout) -> Self {
+        Self::with(layout, |options| options).await
+    }
+
+    /// With the options of the worker of workflows changed.
+    pub(super) async fn with(
+        layout: Layout,
+        change: impl FnOnce(WorkerOptions) -> WorkerOptions,
+    ) -> Self {
+        let mut stage = Self::empty().await;
+        let (queue, client) = (&stage.queue, &stage.client);
+        if layout == Layout::TwoProcesses {
+            let folder = stage.recording.folder();
+            stage.processes = [Role::Workflows, Role::Activities]
+                .map(|role| Process::start(role, queue, folder))
+                .into();
+        } else {
+            stage.workers = vec![
+                RunningWorker::start(client.clone(), change(workflows(queue, layout.cache()))),
+                RunningWorker::start(client.clone(), activities(queue)),
+            ];
+        }
+        stage
+    }
+
+    /// Without workers.
+    pub(super) async fn empty() -> Self {
         let recording = Recording::start();
-        let client = recording.client().await;
-        let queue = unique("queue");
-        let workers = vec![
-            RunningWorker::start(
-                client.clone(),
-                workflows(&queue, layout != Layout::Uncached),
-            ),
-            RunningWorker::start(client.clone(), activities(&queue)),
-        ];
         Self {
+            client: recording.client().await,
             recording,
-            client,
-            queue,
-            workers,
+            queue: unique("queue"),
+            workers: Vec::new(),
+            processes: Vec::new(),
         }
     }
 
@@ -84,6 +119,9 @@ impl Stage {
             tokio::task::spawn_blocking(move || worker.stop())
                 .await
                 .expect("the worker stops");
+        }
+        for process in self.processes.drain(..) {
+            process.stop();
         }
     }
 
@@ -157,6 +195,7 @@ fn steps(of: &Recorded) -> Vec<EventRow> {
             let mut row = row.clone();
             // What the replayer's last task proposes is never accepted.
             row.phase = Phase::Closed;
+            row.source = Source::Live;
             if has(&row, "\"local\"") {
                 row.scheduled_at = None;
                 row.latency_ms = None;
@@ -215,8 +254,8 @@ impl Recorded {
                 line = format!("{line} [{mark}]");
             }
         }
-        if row.phase != Phase::Closed {
-            line = format!("{line} ({:?})", row.phase);
+        if (row.phase, row.source) != (Phase::Closed, Source::Live) {
+            line = format!("{line} ({:?}, {:?})", row.phase, row.source);
         }
         line.replace(&self.run.key.workflow_id, "$id")
     }
@@ -237,15 +276,16 @@ impl Recorded {
     }
 }
 
-fn workflows(queue: &str, cached: bool) -> WorkerOptions {
+pub(super) fn workflows(queue: &str, cache: usize) -> WorkerOptions {
     let options = WorkerOptions::new(queue)
-        .max_cached_workflows(if cached { 100 } else { 0 })
+        .max_cached_workflows(cache)
+        .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
         // Local activities run where their workflow does.
         .register_activities(Tools);
     flows::register(options).build()
 }
 
-fn activities(queue: &str) -> WorkerOptions {
+pub(super) fn activities(queue: &str) -> WorkerOptions {
     WorkerOptions::new(queue_of_activities(queue))
         .register_activities(Tools)
         .build()

@@ -1,0 +1,176 @@
+//! Workers in processes of their own, which can be killed: this binary, started again.
+
+use std::path::Path;
+use std::process::{Child as System, Command, Stdio};
+use std::time::Duration;
+
+use omnitrace::OmniTrace;
+use omnitrace_store::row::Status;
+use omnitrace_tests::{NAMESPACE, RunningWorker, client_with, eventually, settings, unique};
+use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
+
+use super::stage::{Layout, Recorded, Stage, activities, recorded, stored, workflows};
+
+/// What a process serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Workflows,
+    Activities,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Workflows => "workflows",
+            Self::Activities => "activities",
+        }
+    }
+}
+
+const ROLE: &str = "OMNITRACE_TEST_SERVE_ROLE";
+const QUEUE: &str = "OMNITRACE_TEST_SERVE_QUEUE";
+const FOLDER: &str = "OMNITRACE_TEST_SERVE_FOLDER";
+
+/// A worker in a process of its own. It ends well when its standard input does, as when the test
+/// that started it dies.
+pub(super) struct Process {
+    system: System,
+}
+
+impl Process {
+    pub(super) fn start(role: Role, queue: &str, folder: &Path) -> Self {
+        let system = Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "exact::processes::serve", "--ignored"])
+            .env(ROLE, role.name())
+            .env(QUEUE, queue)
+            .env(FOLDER, folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        Self {
+            system: system.expect("a process"),
+        }
+    }
+
+    /// Stops it, and waits until it has stored everything.
+    pub(super) fn stop(mut self) {
+        drop(self.system.stdin.take());
+        let ended = self.system.wait().expect("a process");
+        assert!(ended.success(), "the process ended well: {ended}");
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.system.kill().expect("it runs");
+        self.system.wait().expect("a process");
+    }
+}
+
+#[test]
+#[ignore = "this is the process that other tests start"]
+fn serve() {
+    let (Ok(role), Ok(queue), Ok(folder)) = (
+        std::env::var(ROLE),
+        std::env::var(QUEUE),
+        std::env::var(FOLDER),
+    ) else {
+        return;
+    };
+    let tokio = tokio::runtime::Runtime::new().expect("a runtime");
+    tokio.block_on(async {
+        let omnitrace = OmniTrace::start(settings(Path::new(&folder)));
+        let plugin = omnitrace.plugin();
+        let client = client_with(ClientOptions::new(NAMESPACE).plugin(plugin).build()).await;
+        let options = if role == Role::Workflows.name() {
+            workflows(&queue, 100)
+        } else {
+            activities(&queue)
+        };
+        let worker = RunningWorker::start(client, options);
+        let told = tokio::task::spawn_blocking(|| {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+        });
+        told.await.expect("it waits").expect("standard input");
+        tokio::task::spawn_blocking(move || worker.stop())
+            .await
+            .expect("it stops");
+        let stored = omnitrace.shutdown(Duration::from_secs(20)).await;
+        stored.expect("everything is stored");
+    });
+}
+
+/// Legs of each journey.
+const LEGS: u32 = 6;
+
+/// The lines of the steps of a run, in which nothing of a kill may be seen.
+fn steps(run: &Recorded) -> Vec<String> {
+    run.lines()
+        .into_iter()
+        .filter(|line| !line.starts_with("activity:") || line.contains(":0 "))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_worker_is_killed_and_another_finishes_its_runs() {
+    let mut undisturbed = Stage::start(Layout::Cached).await;
+    let handle = start!(undisturbed, Journey, LEGS);
+    let expected = undisturbed.settled(handle.run_id().expect("an id")).await;
+    assert_eq!(steps(&expected).len() as u32, LEGS * 5);
+
+    let mut stage = Stage::empty().await;
+    let both = [Role::Workflows, Role::Activities];
+    let start = |stage: &Stage| {
+        both.map(|role| Process::start(role, &stage.queue, stage.recording.folder()))
+    };
+    let killed = start(&stage);
+    let mut handles = Vec::new();
+    for _ in 0..4 {
+        let id = unique("journey");
+        let options = WorkflowStartOptions::new(&stage.queue, &id)
+            .task_timeout(Duration::from_secs(2))
+            .build();
+        handles.push(start!(stage, Journey, LEGS, options));
+    }
+    eventually("the runs are in their middle", async || {
+        let stored = stored(&stage.recording).await?;
+        let runs = stored.runs().await;
+        let runs = runs.iter().filter(|run| run.workflow_type == "Journey");
+        let rows: Vec<u32> = runs.map(|run| run.event_count).collect();
+        (rows.len() == 4 && rows.iter().all(|rows| *rows >= 10)).then_some(())
+    })
+    .await;
+    killed.into_iter().for_each(Process::kill);
+    for handle in &handles {
+        let run = recorded(&stage.recording, handle.run_id().expect("an id")).await;
+        let status = run.expect("it is there").run.status;
+        assert_eq!(status, Status::Running, "it was killed in the middle");
+    }
+
+    stage.processes = start(&stage).into();
+    for handle in &handles {
+        let result = handle.get_result(WorkflowGetResultOptions::default()).await;
+        assert_eq!(result.expect("completed"), LEGS);
+        stage.closed(handle.run_id().expect("an id")).await;
+    }
+    stage.stop().await;
+    for handle in &handles {
+        let run = stage.closed(handle.run_id().expect("an id")).await;
+        assert_eq!(steps(&run), steps(&expected));
+        assert_eq!(run.run.status, expected.run.status);
+        assert_eq!(run.run.output_redacted, expected.run.output_redacted);
+        assert_eq!(run.run.steps_seen, expected.run.steps_seen);
+        assert_eq!(run.run.event_count as usize, run.events.len());
+        // Of the attempts, those of an undisturbed run are there, and perhaps more.
+        for line in expected.lines() {
+            let key = line.split(' ').next().expect("a key");
+            let is_there = run.lines().iter().any(|other| other.starts_with(key));
+            assert!(is_there, "{key} in {:#?}", run.lines());
+        }
+    }
+    let stored = stored(&stage.recording).await.expect("a store");
+    assert_eq!(
+        stored.runs().await.len() as u32,
+        4 * (1 + LEGS),
+        "nothing twice"
+    );
+}
