@@ -1,8 +1,11 @@
 //! Activities, local activities and timers.
 
 use omnitrace_store::row::Status;
+use omnitrace_tests::eventually;
+use temporalio_client::WorkflowSignalOptions;
 
-use super::stage::{Layout, Stage};
+use super::flows::Cancels;
+use super::stage::{Layout, Stage, recorded};
 
 in_each_layout! {
     local_activities_and_their_backoffs_are_recorded: locals;
@@ -71,6 +74,19 @@ async fn remotes(layout: Layout) {
 async fn cancels(layout: Layout) {
     let mut stage = Stage::start(layout).await;
     let handle = start!(stage, Cancels, ());
+    let run_id = handle.run_id().expect("an id");
+    eventually("all three attempts are under way", async || {
+        let run = recorded(&stage.recording, run_id).await?;
+        let attempts = run.events.iter().filter(|row| row.attempt == 1);
+        (attempts.filter(|row| row.kind == "activity").count() == 3).then_some(())
+    })
+    .await;
+    let options = WorkflowSignalOptions::default();
+    let signal = handle.signal(Cancels::all_wait, (), options);
+    signal.await.expect("signalled");
+    let run = stage.closed(run_id).await;
+    let signal = run.events.iter().find(|row| row.kind == "signal");
+    let signal = format!("{} completed", signal.expect("a signal").event_key);
     // The first timer and the first activity were cancelled in the task that commanded them.
     let lines = [
         "activity:abandon:Tools::act:0 canceled CanceledFailure",
@@ -79,8 +95,8 @@ async fn cancels(layout: Layout) {
         "activity:try:Tools::act:1 canceled CanceledFailure",
         "activity:wait:Tools::act:0 canceled CanceledFailure",
         "activity:wait:Tools::act:1 canceled CanceledFailure",
+        &signal,
         "timer:2:timer:1 canceled",
-        "timer:3:timer:1 completed",
     ];
     expect!(stage, handle, lines);
 }

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use omnitrace_store::row::Status;
-use omnitrace_tests::{eventually, unique};
+use omnitrace_tests::{NAMESPACE, connection, eventually, unique};
+use temporalio_client::tonic;
 use temporalio_client::{WorkflowStartOptions, WorkflowTerminateOptions};
 use temporalio_common::RetryPolicy;
+use temporalio_common::protos::temporal::api::{
+    common::v1::WorkflowExecution,
+    nexus::v1::{EndpointSpec, EndpointTarget, endpoint_target},
+    operatorservice::v1::CreateNexusEndpointRequest,
+    workflowservice::v1::ResetWorkflowExecutionRequest,
+};
 
 use super::stage::{Layout, Stage, stored};
 
@@ -13,6 +20,8 @@ in_each_layout! {
     a_retry_and_a_run_continued_as_new_know_their_chain: chain;
     a_cron_run_knows_the_run_before_it: cron;
     a_patch_is_recorded_once: patch;
+    a_reset_run_is_recorded_as_a_run_of_its_own: reset;
+    a_nexus_operation_that_nobody_serves_is_recorded: nexus;
 }
 
 async fn chain(layout: Layout) {
@@ -105,4 +114,56 @@ async fn patch(layout: Layout) {
         "timer:2:timer:1 completed",
     ];
     expect!(stage, handle, lines);
+}
+
+async fn reset(layout: Layout) {
+    let mut stage = Stage::start(layout).await;
+    let handle = start!(stage, Patched, ());
+    let first = stage.closed(handle.run_id().expect("an id")).await;
+    let request = ResetWorkflowExecutionRequest {
+        namespace: NAMESPACE.to_owned(),
+        workflow_execution: Some(WorkflowExecution {
+            workflow_id: first.run.key.workflow_id.clone(),
+            run_id: first.run.key.run_id.clone(),
+        }),
+        reason: "a test".to_owned(),
+        // The first task's.
+        workflow_task_finish_event_id: 4,
+        request_id: unique("reset"),
+        ..ResetWorkflowExecutionRequest::default()
+    };
+    let mut service = connection().await.workflow_service();
+    let reset = service.reset_workflow_execution(tonic::Request::new(request));
+    let run_id = reset.await.expect("reset").into_inner().run_id;
+    let second = stage.settled(&run_id).await;
+    assert_eq!(second.run.trigger, "reset");
+    assert_eq!(second.run.status, Status::Completed);
+    assert_eq!(second.lines(), first.lines());
+    assert_eq!(second.run.event_count as usize, second.events.len());
+}
+
+async fn nexus(layout: Layout) {
+    let mut stage = Stage::start(layout).await;
+    let endpoint = unique("endpoint");
+    let target = endpoint_target::Worker {
+        namespace: NAMESPACE.to_owned(),
+        task_queue: format!("{}-nobody", stage.queue),
+    };
+    let request = CreateNexusEndpointRequest {
+        spec: Some(EndpointSpec {
+            name: endpoint.clone(),
+            description: None,
+            target: Some(EndpointTarget {
+                variant: Some(endpoint_target::Variant::Worker(target)),
+            }),
+        }),
+    };
+    let mut service = connection().await.operator_service();
+    let created = service.create_nexus_endpoint(tonic::Request::new(request));
+    created.await.expect("an endpoint");
+    // The server's frontend learns of it a little later, and fails the task until then.
+    let handle = start!(stage, Calls, endpoint.clone());
+    let line =
+        format!("nexus_operation:{endpoint}/desk:ask:1 timed_out TimeoutFailure.ScheduleToClose");
+    expect!(stage, handle, [line.as_str()]);
 }

@@ -5,7 +5,7 @@ use std::process::{Child as System, Command, Stdio};
 use std::time::Duration;
 
 use omnitrace::OmniTrace;
-use omnitrace_store::row::Status;
+use omnitrace_store::row::{EventRow, Phase, Source, Status};
 use omnitrace_tests::{NAMESPACE, RunningWorker, client_with, eventually, settings, unique};
 use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
 
@@ -139,11 +139,18 @@ async fn a_worker_is_killed_and_another_finishes_its_runs() {
         (rows.len() == 4 && rows.iter().all(|rows| *rows >= 10)).then_some(())
     })
     .await;
-    killed.into_iter().for_each(Process::kill);
+    let mut before = Vec::new();
     for handle in &handles {
         let run = recorded(&stage.recording, handle.run_id().expect("an id")).await;
-        let status = run.expect("it is there").run.status;
-        assert_eq!(status, Status::Running, "it was killed in the middle");
+        before.push(run.expect("it is there"));
+    }
+    killed.into_iter().for_each(Process::kill);
+    for run in &before {
+        assert_eq!(
+            run.run.status,
+            Status::Running,
+            "it was killed in the middle"
+        );
     }
 
     stage.processes = start(&stage).into();
@@ -153,8 +160,22 @@ async fn a_worker_is_killed_and_another_finishes_its_runs() {
         stage.closed(handle.run_id().expect("an id")).await;
     }
     stage.stop().await;
-    for handle in &handles {
+    for (handle, before) in handles.iter().zip(&before) {
         let run = stage.closed(handle.run_id().expect("an id")).await;
+        // What was known to be over before the kill has not changed a bit since.
+        let is_final = |row: &&EventRow| {
+            let is_step = row.kind != "activity" || row.attempt == 0;
+            is_step && row.phase == Phase::Closed && row.source == Source::Live
+        };
+        let (mut finals, is_local) = (0, "\"local\":true");
+        for row in before.events.iter().filter(is_final) {
+            let data = row.data_redacted.as_deref().unwrap_or_default();
+            finals += 1;
+            if !data.contains(is_local) {
+                assert_eq!(run.event(&row.event_key), row);
+            }
+        }
+        assert!(finals > 0);
         assert_eq!(steps(&run), steps(&expected));
         assert_eq!(run.run.status, expected.run.status);
         assert_eq!(run.run.output_redacted, expected.run.output_redacted);
