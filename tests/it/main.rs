@@ -1,5 +1,6 @@
 //! Everything against a real Temporal server.
 
+mod accounting;
 mod exact;
 mod load;
 mod outage;

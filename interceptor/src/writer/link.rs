@@ -85,7 +85,12 @@ impl Link {
             };
             let done = match store.write(&batch).await {
                 Ok(report) => Done::Written(report),
-                Err(error) => Done::Refused(batch, error.to_string()),
+                Err(error) => {
+                    // Opened anew before the next try: a connection made while the file was
+                    // read-only or damaged stays of no use when the file is well again.
+                    store.close().await;
+                    return (None, Done::Refused(batch, error.to_string()));
+                }
             };
             (Some(store), done)
         }));
