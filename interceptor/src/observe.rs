@@ -128,7 +128,7 @@ pub(crate) struct RunStart {
     pub(crate) build_id: Option<String>,
     pub(crate) user: Option<omnitrace_store::row::Identity>,
     pub(crate) tenant: Option<omnitrace_store::row::Identity>,
-    /// Of the run's row. A replayer does not know all of a run, its task queue for one.
+    /// Of the run's rows. A replayer does not know all of a run, its task queue for one.
     pub(crate) source: Source,
     /// What the caller's `omnitrace` header said of sampling.
     pub(crate) parent_sampled: Option<bool>,

@@ -1,8 +1,14 @@
 //! Everything against a real Temporal server.
 
 mod accounting;
+mod codec;
 mod exact;
+mod identity;
 mod load;
 mod outage;
+mod privacy;
+mod probes;
 mod recording;
+mod replay;
+mod sampling;
 mod workflows;

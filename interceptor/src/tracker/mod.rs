@@ -10,7 +10,7 @@ mod step;
 
 use std::collections::HashMap;
 
-use omnitrace_store::row::{EventRow, RunKey, RunRow};
+use omnitrace_store::row::{EventRow, RunKey, RunRow, Source};
 
 use crate::observe::{Activation, Completion, Job};
 use crate::policy::Policy;
@@ -30,6 +30,15 @@ pub(crate) struct Rows {
     pub(crate) began: Option<(RunKey, Option<bool>)>,
     /// Runs that are in the cache no longer.
     pub(crate) left: Vec<RunKey>,
+}
+
+impl Rows {
+    /// Of what a replayer saw, not all is known: a live row of the same phase is the better one.
+    fn seen_by(&mut self, source: Source) {
+        for event in &mut self.events {
+            event.source = event.source.min(source);
+        }
+    }
 }
 
 /// The live trackers.
@@ -83,14 +92,19 @@ impl Trackers {
             _ => None,
         });
         match eviction {
-            None => run.activation(activation, self.acceptance, policy, &mut rows),
+            None => {
+                run.activation(activation, self.acceptance, policy, &mut rows);
+                rows.seen_by(run.source());
+            }
             Some(reason) => {
                 let evidence = Evidence::Eviction {
                     reason,
                     history_length: activation.history_length,
                 };
                 if let Some(run) = runs.remove(&run_id) {
+                    let source = run.source();
                     run.leave(evidence, self.acceptance, policy, &mut rows);
+                    rows.seen_by(source);
                 }
             }
         }
@@ -112,6 +126,7 @@ impl Trackers {
                 .and_then(|runs| runs.get_mut(&completion.run_id))
         {
             run.commands(commands, policy, &mut rows);
+            rows.seen_by(run.source());
         }
         rows
     }

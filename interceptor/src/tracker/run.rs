@@ -102,6 +102,10 @@ impl RunTracker {
         &self.row.key
     }
 
+    pub(super) fn source(&self) -> Source {
+        self.row.source
+    }
+
     pub(super) fn into_row(self) -> RunRow {
         self.row
     }
