@@ -135,8 +135,10 @@ impl OmniTrace {
     }
 
     /// Records workflows, for those who register interceptors one by one: one value per worker. It
-    /// is told the namespace because nothing that it sees tells it, and it records payloads as the
-    /// codec left them. `None` if recording is off.
+    /// is told the namespace because nothing that it sees tells it. The rows are those of the plugin
+    /// but for one thing: without the client's codec, what a workflow sends (arguments of activities and
+    /// children, its result) is recorded as the codec left it, so as opaque bytes if the
+    /// codec encrypts. What reaches a workflow has been decoded. `None` if recording is off.
     pub fn worker_interceptor(&self, namespace: &str) -> Option<WorkerRecorder> {
         let recording = self.recording.as_ref()?;
         Some(sdk::worker_recorder(recording, namespace))
@@ -149,7 +151,8 @@ impl OmniTrace {
     }
 
     /// Tells activities what their workflow decided, for those who register interceptors one by
-    /// one. `None` if recording is off.
+    /// one. Without it, attempts are recorded of runs that sampling leaves out, and the second use
+    /// of an activity id in a run is taken for the first. `None` if recording is off.
     pub fn workflow_interceptor(
         &self,
     ) -> Option<temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor> {

@@ -221,3 +221,81 @@ pub(crate) fn step_reason(row: &EventRow, slow_ms: i64) -> Option<SampledBy> {
     (row.phase == Phase::Closed && !is_attempt && row.latency_ms? > slow_ms)
         .then_some(SampledBy::Slow)
 }
+
+#[cfg(test)]
+mod tests {
+    use omnitrace_store::key::{EventKey, Step};
+
+    use super::*;
+
+    fn run(id: &str) -> RunKey {
+        RunKey::new("default", id, "r")
+    }
+
+    fn event(id: &str, bytes: usize) -> EventRow {
+        let key = EventKey::new("activity", Step::new("1"), "a", 0);
+        let mut row = EventRow::new(run(id), key);
+        row.data_redacted = Some("x".repeat(bytes));
+        row
+    }
+
+    #[test]
+    fn a_row_that_comes_again_takes_no_more_room() {
+        let counters = Counters::new();
+        let mut held = Held::new(counters.clone());
+        // Each is a quarter of the bound, so that the fifth would be too many.
+        for n in 0..20 {
+            held.event(event("a", HELD_BYTES / 4), n);
+        }
+        let kept = held.take(&run("a")).expect("kept");
+        assert_eq!(kept.events.len(), 1);
+        assert_eq!((held.bytes, held.is_empty()), (0, true));
+        assert_eq!(counters.get(Counter::RowsUnchanged), 19);
+    }
+
+    #[test]
+    fn what_was_touched_longest_ago_goes_first_when_there_is_no_room() {
+        let counters = Counters::new();
+        let mut held = Held::new(counters.clone());
+        held.event(event("a", HELD_BYTES / 3), 1);
+        held.event(event("b", HELD_BYTES / 3), 2);
+        held.touch(&run("a"), 3);
+        held.event(event("c", HELD_BYTES / 3), 4);
+        assert!(held.take(&run("b")).is_none());
+        assert!(held.take(&run("a")).is_some() && held.take(&run("c")).is_some());
+        assert_eq!(counters.get(Counter::RowsDroppedHeldFull), 1);
+        assert_eq!(held.bytes, 0);
+    }
+
+    #[test]
+    fn runs_that_are_followed_are_kept_however_old_they_are() {
+        let counters = Counters::new();
+        let mut held = Held::new(counters.clone());
+        for id in ["followed", "left", "young"] {
+            let now = if id == "young" { 20 } else { 1 };
+            held.run(RunRow::new(run(id)), now);
+            held.event(event(id, 1), now);
+        }
+        held.discard_older(10, |key| *key == run("followed"));
+        assert!(held.take(&run("left")).is_none());
+        assert!(held.take(&run("young")).is_some());
+        let kept = held.take(&run("followed")).expect("kept");
+        assert!(kept.run.is_some() && kept.events.len() == 1);
+        assert_eq!(counters.get(Counter::RowsSampledOut), 2);
+    }
+
+    #[test]
+    fn the_highest_mark_is_kept() {
+        let mut held = Held::new(Counters::new());
+        for count in [21, 40, 30] {
+            let scope = Scope::Attempts {
+                step: "1".to_owned(),
+            };
+            let run = run("a");
+            held.seen(Seen { run, scope, count }, 1);
+        }
+        let kept = held.take(&run("a")).expect("kept");
+        assert_eq!(kept.seen.into_values().collect::<Vec<_>>(), [40]);
+        assert_eq!(held.bytes, 0);
+    }
+}

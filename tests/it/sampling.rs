@@ -338,3 +338,65 @@ async fn the_child_of_a_recorded_run_is_recorded() {
     // With 16 runs at 0.5 it is all but certain that there is one of each kind.
     assert!(recorded > 0 && by_parent > 0, "{recorded} {by_parent}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_kept_of_a_run_stays_as_long_as_a_worker_follows_it() {
+    // Nothing is kept of runs that are not followed.
+    let recording = Recording::with(|settings| nothing(settings).with_promote_window_s(0));
+    let client = recording.client().await;
+    let queue = unique("queue");
+    let worker = RunningWorker::start(client.clone(), probes::worker(&queue));
+    let late = Trial {
+        wait_ms: 2_500,
+        fail: true,
+        ..Trial::good()
+    };
+    beside(worker, async {
+        let late = tried(&client, &queue, late).await;
+        let (run, events) = recording.closed(&late).await;
+        assert_eq!(
+            (run.status, run.sampled_by),
+            (Status::Failed, SampledBy::Error)
+        );
+        assert_eq!(
+            events.len(),
+            3,
+            "a step, an attempt and a timer: {events:#?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_told_by_hand_that_was_left_out_is_there_if_it_fails() {
+    let recording = Recording::with(nothing);
+    let tell = |id: &str| {
+        let recorder = recording.omnitrace.recorder(id, &unique("trace"));
+        assert!(!recorder.should_record());
+        recorder.record_run_start(None, serde_json::json!({ "count": 1 }));
+        let data = serde_json::json!({ "count": 2 });
+        recorder.record_event("tool:1:parse:1", "tool", "parse", None, data);
+        recorder
+    };
+    tell("good").record_run_complete(serde_json::json!({}));
+    tell("bad").record_run_failed("Broken", "it broke");
+    tell("forgotten").clear_recorder();
+    recording
+        .omnitrace
+        .shutdown(Duration::from_secs(10))
+        .await
+        .expect("stored");
+    let stored = Stored::open(recording.folder()).await;
+    let runs = stored.runs().await;
+    assert_eq!(runs.len(), 1);
+    assert_eq!(
+        (&*runs[0].key.workflow_id, runs[0].sampled_by),
+        ("bad", SampledBy::Error)
+    );
+    assert!(runs[0].input_redacted.is_some(), "in full");
+    assert_eq!(stored.events(&runs[0]).await.len(), 1);
+    let count = |counter| recording.omnitrace.counter(counter);
+    assert_eq!(count(Counter::RunsNotSampled), 3);
+    assert_eq!(count(Counter::RunsPromoted), 1);
+    assert_accounted(&recording.omnitrace);
+}

@@ -281,3 +281,46 @@ fn errors_are_scrubbed_and_cut() {
     );
     assert_eq!(policy.error_type(&"E".repeat(200)).len(), ERROR_TYPE_BYTES);
 }
+
+#[test]
+fn a_result_turns_out_to_be_a_models_by_its_tokens_or_by_a_rule() {
+    let capture = policy(|s| s.capture_content = true);
+    let with = br#"{"answer":"Dear Bob","usage":{"prompt_tokens":1}}"#;
+    let without = br#"{"answer":"Dear Bob"}"#;
+    let answer = |redacted: Redacted| redacted.value()["answer"].clone();
+    let hashed = json!(hash(&capture, "Dear Bob"));
+    let result = |policy: &Policy, data: &[u8]| policy.result("json/plain", data);
+    assert_eq!(answer(result(&capture, with)), "Dear Bob");
+    assert_eq!(answer(result(&capture, without)), hashed);
+    let by_rule = result(&capture, without).as_content(Content::Model);
+    assert_eq!(answer(by_rule), "Dear Bob");
+    let plain = result(&capture, without).as_content(Content::Plain);
+    assert_eq!(answer(plain), hashed);
+    let closed = result(&default_policy(), with).as_content(Content::Model);
+    assert_eq!(answer(closed), hashed, "capture is off");
+}
+
+#[test]
+fn the_policy_id_tells_categories_apart_where_they_decide_what_is_readable() {
+    let id = |capture: bool, rules: &str| {
+        let policy = policy(|s| {
+            s.capture_content = capture;
+            s.categories = CategoryRules::parse(rules).unwrap();
+        });
+        policy.id().to_owned()
+    };
+    assert_ne!(id(true, "model=a*"), id(true, "model=b*"));
+    assert_eq!(id(false, "model=a*"), id(false, "model=b*"));
+}
+
+#[test]
+fn a_link_stays_readable_without_its_secrets() {
+    let policy = default_policy();
+    let link = "https://files.example.com/r/7.pdf?page=2";
+    assert_eq!(policy.link(link), link);
+    assert_eq!(
+        policy.link("https://bob:pw@files.example.com/r?sig=abc&page=2"),
+        "https://[credentials]@files.example.com/r?sig=[redacted]&page=2"
+    );
+    assert!(policy.link(&"x".repeat(5000)).len() <= LINK_BYTES);
+}
