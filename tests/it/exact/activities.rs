@@ -39,7 +39,7 @@ async fn locals(layout: Layout) {
         let link = run.event(&format!("activity:{n}:Tools::act:0"));
         let data = link.data_redacted.as_deref().expect("data");
         let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
-        data["detail"]["original_schedule_time"].clone()
+        data["original_schedule_time"].clone()
     });
     assert!(chain[0].is_number(), "{chain:?}");
     assert!(chain.iter().all(|link| *link == chain[0]), "{chain:?}");
