@@ -37,6 +37,10 @@ fn hostile() -> Vec<(&'static str, RawValue)> {
         "_redaction": text, "_truncated_bytes": text, "\u{202e}id": text, "x".repeat(10_000): text,
         format!("{CANARY}@example.com"): null, "name": text, "id": format!("password={CANARY}"),
     });
+    let fields: serde_json::Map<_, _> = (0..180)
+        .map(|n| (format!("field_{n}"), json!(format!("{text} {n}"))))
+        .collect();
+    let fields = Value::Object(fields);
     let large = json!({ "list": vec![text.clone(); 30_000], "id": 7, "password": CANARY });
     vec![
         ("deep arrays", deep("[", "]")),
@@ -71,6 +75,8 @@ fn hostile() -> Vec<(&'static str, RawValue)> {
         ),
         ("hostile names", payload("json/plain", names.to_string())),
         ("unknown encoding", payload(&text, text.as_bytes())),
+        // Once it fits, as input and output of one step it does not.
+        ("many fields", payload("json/plain", fields.to_string())),
         ("megabytes", payload("json/plain", large.to_string())),
         (
             "much text",
