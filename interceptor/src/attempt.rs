@@ -111,7 +111,7 @@ pub(crate) fn rows(
                     row.status = Status::Completed;
                     output = json.map(|json| {
                         let content = policy.content(&attempt.activity_type);
-                        policy.result("json/plain", &json).as_content(content)
+                        policy.result("json/plain", &json).into_content(content)
                     });
                 }
                 AttemptEnd::Failed {

@@ -4,6 +4,7 @@ mod accounting;
 mod codec;
 mod exact;
 mod identity;
+mod large;
 mod load;
 mod outage;
 mod privacy;

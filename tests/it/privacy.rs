@@ -87,15 +87,12 @@ fn hostile() -> Vec<(&'static str, RawValue)> {
 
 /// Whether the files of a database hold a text anywhere, also in what was deleted.
 pub(crate) fn holds(folder: &Path, text: &str) -> bool {
-    let files = std::fs::read_dir(folder).expect("a folder");
-    let mut bytes = 0;
-    let found = files
-        .map(|file| std::fs::read(file.expect("a file").path()).expect("readable"))
-        .map(|file| {
-            bytes += file.len();
-            file.windows(text.len()).any(|part| part == text.as_bytes())
-        })
-        .fold(false, |found, here| found || here);
+    let (mut bytes, mut found) = (0, false);
+    for file in std::fs::read_dir(folder).expect("a folder") {
+        let file = std::fs::read(file.expect("a file").path()).expect("readable");
+        bytes += file.len();
+        found |= file.windows(text.len()).any(|part| part == text.as_bytes());
+    }
     assert!(bytes > 0, "there is a database");
     found
 }

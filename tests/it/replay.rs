@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, Source, Status};
 use omnitrace_tests::{NAMESPACE, Recording, RunningWorker, beside, client, eventually, unique};
-use serde_json::{Value, json};
+use serde_json::json;
 use temporalio_client::{
     Client, WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowHistory,
     WorkflowSignalOptions, WorkflowStartOptions,
@@ -19,10 +19,7 @@ use temporalio_common::{
                 WorkflowActivationCompletion, workflow_activation_completion::Status as Answer,
             },
         },
-        temporal::api::{
-            common::v1::Payloads,
-            history::v1::{History, history_event::Attributes},
-        },
+        temporal::api::history::v1::{History, history_event::Attributes},
     },
 };
 use temporalio_macros::{workflow, workflow_methods};
@@ -34,19 +31,19 @@ use temporalio_sdk::{
     },
 };
 
-use crate::privacy::{holds, payload};
-use crate::probes::{self, CANARY, Carrier, Trial, Tried, secret_message};
+use crate::privacy::payload;
+use crate::probes::{self, Carrier, Trial, Tried};
 use crate::workflows::{self, Sampler};
 
 /// The history of a run.
-async fn history(client: &Client, id: &str) -> History {
+pub(crate) async fn history(client: &Client, id: &str) -> History {
     let handle = client.get_workflow_handle::<UntypedWorkflow>(id);
     let history = handle.fetch_history(Default::default());
     let events = history.into_events().await.expect("events");
     History { events }
 }
 
-fn run_key(id: &str, history: &History) -> RunKey {
+pub(crate) fn run_key(id: &str, history: &History) -> RunKey {
     match history.events[0].attributes.as_ref() {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
             RunKey::new(NAMESPACE, id, &started.original_execution_run_id)
@@ -66,7 +63,7 @@ impl WorkerInterceptor for Answers {
     }
 }
 
-fn options<P: WorkerPlugin>(queue: &str, plugin: Option<P>) -> WorkflowReplayerOptions {
+pub(crate) fn options<P: WorkerPlugin>(queue: &str, plugin: Option<P>) -> WorkflowReplayerOptions {
     let mut builder = WorkflowReplayerOptions::new();
     if let Some(plugin) = plugin {
         builder = builder.worker_plugin(plugin);
@@ -80,7 +77,7 @@ fn options<P: WorkerPlugin>(queue: &str, plugin: Option<P>) -> WorkflowReplayerO
         .build()
 }
 
-async fn replay(
+pub(crate) async fn replay(
     history: &History,
     mut options: WorkflowReplayerOptions,
 ) -> (
@@ -125,7 +122,7 @@ fn take_headers(answers: &mut [WorkflowActivationCompletion]) -> usize {
 }
 
 /// Runs one of each kind; gives their workflow ids.
-async fn live_runs(client: &Client, queue: &str) -> Vec<String> {
+pub(crate) async fn live_runs(client: &Client, queue: &str) -> Vec<String> {
     let (sampler, carrier) = (unique("sampler"), unique("carrier"));
     let start = WorkflowStartOptions::new(queue, &sampler).build();
     let handle = client.start_workflow(Sampler::run, "hello".to_owned(), start);
@@ -157,7 +154,7 @@ async fn live_runs(client: &Client, queue: &str) -> Vec<String> {
     vec![sampler, carrier, probes::tried(client, queue, family).await]
 }
 
-fn worker(queue: &str) -> temporalio_sdk::WorkerOptions {
+pub(crate) fn worker(queue: &str) -> temporalio_sdk::WorkerOptions {
     probes::workflows_only(queue)
         .register_workflow::<Sampler>()
         .expect("a workflow")
@@ -345,88 +342,4 @@ async fn a_replay_that_is_told_the_run_leaves_the_rows_of_the_live_run() {
     })
     .await;
     replaying.assert_accounted();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payloads_of_five_megabytes_are_replayed_and_recorded_within_the_byte_cap() {
-    let queue = unique("queue");
-    let client = client().await;
-    let running = RunningWorker::start(client.clone(), worker(&queue));
-    let ids = beside(running, live_runs(&client, &queue)).await;
-    let id = &ids[1];
-    let mut history = history(&client, id).await;
-    let bytes = 5 << 20;
-    let text = format!("{CANARY} x ").repeat(bytes / (CANARY.len() + 3));
-    let items = format!("{{\"id\":\"{CANARY} y\",\"password\":\"{CANARY}\"}},");
-    let items = items.repeat(bytes / items.len());
-    let documents = [
-        json!({ "id": 7, "text": text }).to_string(),
-        format!("{{\"list\":[{items}0],\"id\":7}}"),
-        text,
-    ];
-    let mut changed = 0;
-    let mut large = || {
-        let encoding = ["json/plain", "json/plain", "binary/plain"][changed % 3];
-        changed += 1;
-        let payload = payload(encoding, documents[(changed - 1) % 3].as_str());
-        Some(Payloads {
-            payloads: payload.payloads,
-        })
-    };
-    for event in &mut history.events {
-        match event.attributes.as_mut().expect("attributes") {
-            Attributes::WorkflowExecutionStartedEventAttributes(e) => e.input = large(),
-            Attributes::ActivityTaskCompletedEventAttributes(e) => e.result = large(),
-            Attributes::WorkflowExecutionSignaledEventAttributes(e) => e.input = large(),
-            Attributes::ActivityTaskFailedEventAttributes(e) => {
-                let failure = e.failure.as_mut().expect("a failure");
-                failure.message = format!("{} {}", secret_message(), "é ".repeat(bytes / 3));
-                failure.stack_trace =
-                    format!("{} {}", "at x\n".repeat(bytes / 5), secret_message());
-            }
-            Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(e) => {
-                let input = e.accepted_request.as_mut().and_then(|r| r.input.as_mut());
-                input.expect("an input").args = large();
-            }
-            _ => {}
-        }
-    }
-    assert_eq!(changed, 4);
-    let recording = Recording::with(|settings| settings.with_queue_bytes(512 << 20));
-    let plugin = recording.omnitrace.replay_plugin(run_key(id, &history));
-    replay(&history, options(&queue, Some(plugin)))
-        .await
-        .0
-        .expect("replayed");
-    let stored = recording.stored().await;
-    let run = stored.newest(id).await.expect("recorded");
-    let events = stored.events(&run).await;
-    let keys: Vec<_> = events
-        .iter()
-        .map(|event| event.event_key.as_str())
-        .collect();
-    for kind in ["activity", "signal", "update"] {
-        assert!(
-            events.iter().any(|event| event.kind == kind),
-            "{kind} in {keys:?}"
-        );
-    }
-    let texts = events
-        .iter()
-        .filter_map(|event| event.data_redacted.as_ref());
-    for text in texts.chain(&run.input_redacted) {
-        assert!(text.len() <= 8192, "{} bytes", text.len());
-        let value: Value = serde_json::from_str(text).expect("valid JSON");
-        assert!(value["_redaction"]["dropped"].is_u64(), "{text}");
-    }
-    let failed = events.iter().find(|event| event.status == Status::Failed);
-    let message = failed
-        .and_then(|event| event.error_message.clone())
-        .expect("a message");
-    assert!(
-        message.starts_with("login of [email] failed: password=[redacted]"),
-        "{message}"
-    );
-    assert!(!holds(recording.folder(), CANARY), "a secret is stored");
-    recording.assert_accounted();
 }

@@ -183,7 +183,7 @@ impl Policy {
     }
 
     /// Redacts a result: as content of a model call if it says what tokens it used. Whose result it is
-    /// may come to light later: [`Redacted::as_content`].
+    /// may come to light later: [`Redacted::into_content`].
     pub(crate) fn result(&self, encoding: &str, data: &[u8]) -> Redacted {
         let plain = self.payload(encoding, data, Content::Plain);
         if !self.capture_content {

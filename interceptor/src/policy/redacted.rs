@@ -29,7 +29,7 @@ impl Redacted {
     }
 
     /// The payload as what it has turned out to be.
-    pub(crate) fn as_content(self, content: Content) -> Self {
+    pub(crate) fn into_content(self, content: Content) -> Self {
         match (content, self.captured) {
             (Content::Model, Some(captured)) => *captured,
             (_, captured) => Self { captured, ..self },

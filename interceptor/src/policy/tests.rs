@@ -292,11 +292,11 @@ fn a_result_turns_out_to_be_a_models_by_its_tokens_or_by_a_rule() {
     let result = |policy: &Policy, data: &[u8]| policy.result("json/plain", data);
     assert_eq!(answer(result(&capture, with)), "Dear Bob");
     assert_eq!(answer(result(&capture, without)), hashed);
-    let by_rule = result(&capture, without).as_content(Content::Model);
+    let by_rule = result(&capture, without).into_content(Content::Model);
     assert_eq!(answer(by_rule), "Dear Bob");
-    let plain = result(&capture, without).as_content(Content::Plain);
+    let plain = result(&capture, without).into_content(Content::Plain);
     assert_eq!(answer(plain), hashed);
-    let closed = result(&default_policy(), with).as_content(Content::Model);
+    let closed = result(&default_policy(), with).into_content(Content::Model);
     assert_eq!(answer(closed), hashed, "capture is off");
 }
 

@@ -553,7 +553,10 @@ impl RunTracker {
         match outcome {
             Outcome::Completed(output) => {
                 let content = policy.content(&step.name);
-                step.complete(output.map(|output| output.as_content(content)), self.clock);
+                step.complete(
+                    output.map(|output| output.into_content(content)),
+                    self.clock,
+                );
             }
             Outcome::Failed(failure) => step.fail(failure, self.clock),
             Outcome::Backoff {
