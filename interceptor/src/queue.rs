@@ -246,3 +246,7 @@ impl Queue {
         crate::clock::now()
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

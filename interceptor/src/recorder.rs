@@ -83,6 +83,19 @@ enum Said {
     Cleared,
 }
 
+#[cfg(test)]
+impl Explicit {
+    /// The least that can be told.
+    pub(crate) fn cleared(run: RunKey) -> Self {
+        Self {
+            run,
+            trace_id: Arc::from(""),
+            at: 0,
+            said: Said::Cleared,
+        }
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(
         queue: Option<Queue>,

@@ -154,7 +154,10 @@ async fn a_run_that_lost_an_observation_is_told_no_further_and_healed_by_its_rep
             .await
         }
     };
-    stored("the run is stored", |_, _| true).await;
+    eventually("the run is stored", async || {
+        (recording.omnitrace.counter(Counter::RowsStored) > 0).then_some(())
+    })
+    .await;
     // Greater than the whole queue: never taken in.
     let big = "x".repeat(100_000);
     let say = |text: String| handle.signal(Listener::say, text, WorkflowSignalOptions::default());

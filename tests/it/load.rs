@@ -1,10 +1,8 @@
 //! Many short runs leave nothing behind.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::StreamExt;
-use omnitrace::Counter;
 use omnitrace_tests::{Recording, RunningWorker, beside, eventually, unique};
 use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_macros::{workflow, workflow_methods};
@@ -30,6 +28,12 @@ impl Short {
         Ok(ctx.execute_local_activity(Acts::echo, text, local).await?)
     }
 }
+
+/// Names the variable that says how many runs there are.
+const RUNS: &str = "OMNITRACE_TEST_RUNS";
+
+/// Runs after which memory is compared.
+const WARM_UP: usize = 500;
 
 /// Resident bytes of this process.
 fn resident() -> usize {
@@ -62,7 +66,7 @@ async fn run_many(client: &Client, queue: &str, n: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_short_runs_leave_no_recorder_and_no_memory_behind() {
-    let runs = std::env::var("RUNS").map_or(2000, |n| n.parse().unwrap());
+    let runs = std::env::var(RUNS).map_or(2000, |n| n.parse().expect("a number"));
     let recording = Recording::start();
     let client = recording.client().await;
     let queue = unique("queue");
@@ -72,32 +76,29 @@ async fn many_short_runs_leave_no_recorder_and_no_memory_behind() {
         .expect("a workflow")
         .build();
     let worker = RunningWorker::start(client.clone(), options);
+    let omnitrace = &recording.omnitrace;
     beside(worker, async {
-        let t = Instant::now();
-        run_many(&client, &queue, 500).await;
-        recording.omnitrace.flush().await.expect("stored");
+        run_many(&client, &queue, WARM_UP).await;
+        omnitrace.flush().await.expect("stored");
         let before = resident();
-        eprintln!("warm {:?} {}", t.elapsed(), before);
-        let t = Instant::now();
         run_many(&client, &queue, runs).await;
-        eprintln!(
-            "{runs} {:?} {} live {}",
-            t.elapsed(),
-            resident(),
-            recording.omnitrace.live_recorders()
-        );
-        recording.omnitrace.flush().await.expect("stored");
-        eprintln!("{:?} {}", t.elapsed(), resident());
-        eprintln!("{:#?}", recording.omnitrace.counters());
+        eventually("no recorder is live", async || {
+            omnitrace.flush().await.expect("stored");
+            (omnitrace.live_recorders() == 0).then_some(())
+        })
+        .await;
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 10 << 20, "{grown} bytes more after {runs} runs");
+        assert_eq!(omnitrace.queue_bytes(), 0);
     })
     .await;
-    eventually("no recorder is live", async || {
-        (recording.omnitrace.live_recorders() == 0).then_some(())
-    })
-    .await;
-    recording.omnitrace.flush().await.expect("stored");
-    assert_eq!(recording.omnitrace.queue_bytes(), 0);
-    assert!(recording.omnitrace.counter(Counter::RowsStored) > 0);
-    eprintln!("end {}", resident());
+    let stored = recording.stored().await;
+    let stats = stored.store.stats().await.expect("readable");
+    assert_eq!(stats.runs as usize, WARM_UP + runs);
+    let dropped = omnitrace.counters();
+    assert!(
+        !dropped.keys().any(|name| name.contains("dropped")),
+        "{dropped:?}"
+    );
     recording.assert_accounted();
 }

@@ -2,7 +2,9 @@
 
 mod accounting;
 mod codec;
+mod codec_trouble;
 mod exact;
+mod explicit;
 mod identity;
 mod large;
 mod load;
