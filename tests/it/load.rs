@@ -33,7 +33,7 @@ impl Short {
 const RUNS: &str = "OMNITRACE_TEST_RUNS";
 
 /// Runs after which memory is compared.
-const WARM_UP: usize = 500;
+const WARM_UP: usize = 300;
 
 /// Resident bytes of this process.
 fn resident() -> usize {
@@ -66,7 +66,7 @@ async fn run_many(client: &Client, queue: &str, n: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_short_runs_leave_no_recorder_and_no_memory_behind() {
-    let runs = std::env::var(RUNS).map_or(2000, |n| n.parse().expect("a number"));
+    let runs = std::env::var(RUNS).map_or(1000, |n| n.parse().expect("a number"));
     let recording = Recording::start();
     let client = recording.client().await;
     let queue = unique("queue");
