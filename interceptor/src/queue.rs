@@ -194,7 +194,7 @@ impl Queue {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed);
         let room = self
             .used
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 let after = used.checked_add(bytes)?;
                 (after <= self.limit).then_some(after)
             });

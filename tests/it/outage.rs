@@ -201,9 +201,9 @@ async fn a_path_that_cannot_be_written_costs_no_row_once_it_can() {
 const WRITE_VERSION: usize = 18;
 
 fn set_write_version(file: &Path, version: u8) {
-    let mut bytes = std::fs::read(file).unwrap();
+    let mut bytes = std::fs::read(file).expect("the database");
     bytes[WRITE_VERSION] = version;
-    std::fs::write(file, bytes).unwrap();
+    std::fs::write(file, bytes).expect("the database");
 }
 
 #[tokio::test]
