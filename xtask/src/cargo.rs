@@ -41,10 +41,20 @@ pub(crate) fn require(protoc: &Protoc, subcommand: &str, component: &str) -> Res
     )))
 }
 
-/// Builds binaries of the workspace in the dev profile, and returns the path of each.
+/// How a build is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// The shorter build.
+    Dev,
+    /// The faster program.
+    Release,
+}
+
+/// Builds binaries of the workspace, and returns the path of each.
 pub(crate) fn build(
     protoc: &Protoc,
     packages: &[&str],
+    profile: Profile,
 ) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut build = command(protoc);
     build.args([
@@ -52,6 +62,9 @@ pub(crate) fn build(
         "--bins",
         "--message-format=json-render-diagnostics",
     ]);
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
     for package in packages {
         build.args(["--package", package]);
     }

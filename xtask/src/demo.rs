@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::cargo::Profile;
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui, temporal_variables};
 use crate::tools::{Host, protoc, temporal};
@@ -73,7 +74,11 @@ fn build(host: &Host) -> Result<Binaries, Error> {
         "worker-example and omnitrace (dev profile: the shorter build; minutes the first time)",
     );
     let start = Instant::now();
-    let mut built = cargo::build(&protoc, &["worker-example", "omnitrace-server"])?;
+    let mut built = cargo::build(
+        &protoc,
+        &["worker-example", "omnitrace-server"],
+        Profile::Dev,
+    )?;
     let mut take = |name: &str| {
         built
             .remove(name)

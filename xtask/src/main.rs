@@ -1,6 +1,7 @@
 //! `cargo xtask`: the commands a person or CI runs. It needs neither the SDK nor this workspace's
 //! crates, so it builds in seconds on a machine that has only Rust, and obtains the rest.
 
+mod bench;
 mod cargo;
 mod demo;
 mod error;
@@ -47,6 +48,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure what recording costs: ratios against the same work without it
+    Bench {
+        /// What to measure; everything if it is not named
+        name: Option<bench::Measure>,
+        /// Fewer rounds of less work: shows that it runs, and proves nothing
+        #[arg(long)]
+        quick: bool,
+    },
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
 }
@@ -67,6 +76,7 @@ fn run(task: Task) -> Result<(), Error> {
     match task {
         Task::Demo { once, folder } => demo::run(&host, once, folder),
         Task::Test { arguments } => test::run(&host, arguments),
+        Task::Bench { name, quick } => bench::run(&host, name, quick),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }

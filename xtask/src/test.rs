@@ -121,7 +121,8 @@ fn test_command(host: &Host, protoc: &Protoc, server: Option<&TestServer>) -> Co
     command
 }
 
-fn is_hidden(name: &str) -> bool {
+/// Whether a variable is a setting of the user's that measured or tested programs must not see.
+pub(crate) fn is_hidden(name: &str) -> bool {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     starts(&HIDDEN_PREFIXES) && !starts(&KEPT_PREFIXES)
 }

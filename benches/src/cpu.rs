@@ -1,0 +1,122 @@
+//! Time and memory of this process, as Linux counts them.
+//!
+//! Invariant: a thread that runs is read by its clock, one that waits by `/proc`, where what it did
+//! since it was last scheduled is missing while it runs.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use nix::time::{ClockId, clock_gettime};
+
+/// The writer's thread, as far as Linux keeps names.
+const WRITER: &str = "omnitrace-write";
+/// The threads of SQLite's driver.
+const SQLITE: &str = "sqlx-sqlite-wor";
+
+/// A moment, by all clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    wall: Instant,
+    thread: Duration,
+    process: Duration,
+}
+
+/// What went by between two moments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elapsed {
+    pub(crate) wall: Duration,
+    /// CPU of this thread.
+    pub(crate) thread: Duration,
+    /// CPU of all threads, also of those that ended.
+    pub(crate) process: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now() -> anyhow::Result<Self> {
+        Ok(Self {
+            wall: Instant::now(),
+            thread: clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into(),
+            process: clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into(),
+        })
+    }
+
+    pub(crate) fn elapsed(&self) -> anyhow::Result<Elapsed> {
+        let now = Self::now()?;
+        Ok(Elapsed {
+            wall: now.wall.duration_since(self.wall),
+            thread: now.thread.saturating_sub(self.thread),
+            process: now.process.saturating_sub(self.process),
+        })
+    }
+}
+
+/// CPU of the plugin's background threads so far. Read it after a flush, when they wait.
+pub(crate) fn background() -> anyhow::Result<Background> {
+    let mut background = Background::default();
+    for entry in std::fs::read_dir("/proc/self/task").context("this bench needs Linux")? {
+        let folder = entry?.path();
+        // A thread may end meanwhile.
+        let (Ok(name), Ok(schedstat)) = (
+            std::fs::read_to_string(folder.join("comm")),
+            std::fs::read_to_string(folder.join("schedstat")),
+        ) else {
+            continue;
+        };
+        let nanos = schedstat
+            .split(' ')
+            .next()
+            .and_then(|nanos| nanos.parse().ok())
+            .context("/proc/self/task/*/schedstat begins with a number")?;
+        match name.trim_end() {
+            WRITER => background.writer += Duration::from_nanos(nanos),
+            SQLITE => background.sqlite += Duration::from_nanos(nanos),
+            _ => {}
+        }
+    }
+    Ok(background)
+}
+
+/// CPU of background threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Background {
+    /// Decoding, tracking, redaction, merging.
+    pub(crate) writer: Duration,
+    /// SQL.
+    pub(crate) sqlite: Duration,
+}
+
+/// Resident memory now and at most so far, in bytes.
+pub(crate) fn resident() -> anyhow::Result<(u64, u64)> {
+    let status = std::fs::read_to_string("/proc/self/status").context("this bench needs Linux")?;
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+            .map(|kilobytes| kilobytes * 1024)
+            .with_context(|| format!("/proc/self/status has {name}"))
+    };
+    Ok((field("VmRSS:")?, field("VmHWM:")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_works_is_seen_by_every_clock() {
+        let before = Moment::now().unwrap();
+        while before.elapsed().unwrap().thread < Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+        let elapsed = before.elapsed().unwrap();
+        assert!(elapsed.wall >= Duration::from_millis(5));
+        assert!(elapsed.process >= Duration::from_millis(5));
+    }
+
+    #[test]
+    fn the_most_memory_so_far_is_not_less_than_what_is_used_now() {
+        let (now, most) = resident().unwrap();
+        assert!(now > 0 && most >= now);
+    }
+}

@@ -1,0 +1,67 @@
+//! Throughput of many runs at once on a real server, with the plugin and without, in turn.
+
+use crate::Scale;
+use crate::cpu::Moment;
+use crate::replay::Recording;
+use crate::series::{Metrics, Of, Question, Series};
+use crate::worker::Shop;
+
+const PLAIN: &str = "plain";
+const RECORDING: &str = "recording";
+
+const THROUGHPUT: &str = "runs_per_s";
+const PROCESS: &str = "process_cpu_s";
+
+/// What the series is asked.
+pub(crate) const QUESTIONS: [Question; 2] = [
+    compare("throughput, recording / plain", THROUGHPUT),
+    compare(
+        "CPU of worker and client, all threads, recording / plain",
+        PROCESS,
+    ),
+];
+
+const fn compare(what: &'static str, metric: &'static str) -> Question {
+    Question {
+        what,
+        of: Of {
+            variant: RECORDING,
+            metric,
+        },
+        to: Of {
+            variant: PLAIN,
+            metric,
+        },
+        goal: None,
+    }
+}
+
+pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> {
+    let recording = Recording::start()?;
+    let plain = Shop::open(address, None).await?;
+    let recorded = Shop::open(address, Some(&recording)).await?;
+    let series = Series::measure(scale.rounds, &[PLAIN, RECORDING], async |variant| {
+        let shop = match variant {
+            RECORDING => &recorded,
+            _ => &plain,
+        };
+        let before = Moment::now()?;
+        shop.serve(scale.runs).await?;
+        let served = before.elapsed()?;
+        // Nothing is left to be done while the other is measured.
+        recording.settle().await?;
+        let settled = before.elapsed()?;
+        Ok(Metrics::from([
+            (
+                THROUGHPUT,
+                f64::from(scale.runs) / served.wall.as_secs_f64(),
+            ),
+            (PROCESS, settled.process.as_secs_f64()),
+        ]))
+    })
+    .await?;
+    plain.close()?;
+    recorded.close()?;
+    recording.stop().await?;
+    Ok(series)
+}

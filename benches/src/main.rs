@@ -1,0 +1,165 @@
+//! What recording costs: `cargo xtask bench` builds and runs this.
+//!
+//! Invariant: a time or a size is only ever compared with another of the same run, measured in turn.
+
+mod cpu;
+mod history;
+mod live;
+mod memory;
+mod path;
+mod progress;
+mod replay;
+mod report;
+mod series;
+mod worker;
+mod workflows;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use report::Report;
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures what recording costs")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures, writes a file for each measure and prints the ratios
+    Run(Run),
+    /// One process whose memory is measured
+    Alone(Alone),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// What to measure; everything if none is named
+    measures: Vec<Measure>,
+    /// Fewer rounds of less work: shows that it runs, and proves nothing
+    #[arg(long)]
+    quick: bool,
+    /// The Temporal server for what needs one, `host:port`
+    #[arg(long)]
+    address: Option<String>,
+    /// The folder for the files
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Alone {
+    #[arg(long)]
+    address: String,
+    #[arg(long)]
+    runs: u32,
+    #[arg(long)]
+    recording: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Measure {
+    /// Replay of a long history
+    Replay,
+    /// Time on a workflow's path
+    Path,
+    /// Throughput on a real server
+    Live,
+    /// Resident memory
+    Memory,
+}
+
+/// How much is measured.
+#[derive(Clone, Debug, Serialize)]
+struct Scale {
+    /// Rounds that count; one more warms up.
+    rounds: u32,
+    /// Activities of the replayed history, six events each.
+    activities: u32,
+    /// Runs at once.
+    runs: u32,
+}
+
+impl Scale {
+    const FULL: Self = Self {
+        rounds: 12,
+        activities: 1500,
+        runs: 200,
+    };
+    const QUICK: Self = Self {
+        rounds: 3,
+        activities: 150,
+        runs: 20,
+    };
+}
+
+// One thread, so that the thread that replays is this one.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Run(run) => measure(run).await,
+        Command::Alone(alone) => {
+            let line = memory::alone(&alone).await?;
+            writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
+        }
+    }
+}
+
+async fn measure(run: Run) -> anyhow::Result<()> {
+    let scale = if run.quick { Scale::QUICK } else { Scale::FULL };
+    let measures = if run.measures.is_empty() {
+        Measure::value_variants().to_vec()
+    } else {
+        run.measures
+    };
+    let address = || {
+        let address = run.address.as_deref();
+        address.context("this needs a Temporal server: give --address host:port")
+    };
+    let mut reports = Vec::new();
+    for measure in measures {
+        let (name, series, questions) = match measure {
+            Measure::Replay => {
+                progress::measure("replay");
+                ("replay", replay::run(&scale).await?, &replay::QUESTIONS[..])
+            }
+            Measure::Path => {
+                progress::measure("path");
+                ("path", path::run(&scale).await?, &path::QUESTIONS[..])
+            }
+            Measure::Live => {
+                progress::measure("live");
+                let series = live::run(&scale, address()?).await?;
+                ("live", series, &live::QUESTIONS[..])
+            }
+            Measure::Memory => {
+                progress::measure("memory");
+                let series = memory::run(&scale, address()?).await?;
+                ("memory", series, &memory::QUESTIONS[..])
+            }
+        };
+        let report = Report::new(name, &scale, series, questions);
+        report.write(&run.out)?;
+        reports.push(report);
+    }
+    writeln!(std::io::stdout(), "{}", Report::table(&reports))
+        .context("cannot write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,77 @@
+//! Resident memory of a worker after many runs, with the plugin and without: each sample is a
+//! process of its own, because memory once used is seldom given back.
+
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::cpu;
+use crate::replay::Recording;
+use crate::series::{Metrics, Of, Question, Series};
+use crate::worker::Shop;
+use crate::{Alone, Scale};
+
+const PLAIN: &str = "plain";
+const RECORDING: &str = "recording";
+
+const AFTER: &str = "resident_bytes";
+const MOST: &str = "most_resident_bytes";
+
+/// What the series is asked.
+pub(crate) const QUESTIONS: [Question; 2] = [
+    compare("resident memory after the runs, recording / plain", AFTER),
+    compare("greatest resident memory, recording / plain", MOST),
+];
+
+const fn compare(what: &'static str, metric: &'static str) -> Question {
+    Question {
+        what,
+        of: Of {
+            variant: RECORDING,
+            metric,
+        },
+        to: Of {
+            variant: PLAIN,
+            metric,
+        },
+        goal: None,
+    }
+}
+
+pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> {
+    Series::measure(scale.rounds, &[PLAIN, RECORDING], async |variant| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(["alone", "--address", address])
+            .args(["--runs", &scale.runs.to_string()]);
+        if variant == RECORDING {
+            command.arg("--recording");
+        }
+        let output = command.stderr(std::process::Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "the measured process failed");
+        let text = String::from_utf8(output.stdout)?;
+        let mut numbers = text.split_whitespace().map(str::parse::<f64>);
+        let mut next = || numbers.next()?.ok();
+        Ok(Metrics::from([
+            (AFTER, next().context("no number of bytes")?),
+            (MOST, next().context("no second number of bytes")?),
+        ]))
+    })
+    .await
+}
+
+/// The measured process: prints its resident memory and the most that it was.
+pub(crate) async fn alone(alone: &Alone) -> anyhow::Result<String> {
+    let recording = alone.recording.then(Recording::start).transpose()?;
+    let shop = Shop::open(&alone.address, recording.as_ref()).await?;
+    shop.serve(alone.runs).await?;
+    if let Some(recording) = &recording {
+        recording.settle().await?;
+    }
+    let (now, most) = cpu::resident()?;
+    shop.close()?;
+    if let Some(recording) = recording {
+        recording.stop().await?;
+    }
+    Ok(format!("{now} {most}"))
+}

@@ -1,0 +1,110 @@
+//! A worker of the short workflow and a client that has it run many at once.
+
+use anyhow::Context;
+use futures_util::future::try_join_all;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, WorkflowGetResultOptions,
+    WorkflowStartOptions,
+};
+use temporalio_sdk::{Runtime, Worker};
+
+use crate::replay::Recording;
+use crate::workflows::{self, Short};
+
+/// Namespace of a development server.
+const NAMESPACE: &str = "default";
+
+/// Two threads as on a small machine; it stops when this is dropped.
+pub(crate) struct Shop {
+    client: Client,
+    task_queue: String,
+    stop: Box<dyn Fn() + Send>,
+    thread: Option<std::thread::JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Shop {
+    /// A worker, with the plugin or without.
+    pub(crate) async fn open(address: &str, recording: Option<&Recording>) -> anyhow::Result<Self> {
+        let url = format!("http://{address}").parse::<url::Url>()?;
+        let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
+        let options = ClientOptions::new(NAMESPACE);
+        let options = match recording {
+            Some(recording) => options.plugin(recording.omnitrace.plugin()).build(),
+            None => options.build(),
+        };
+        let client = Client::new(connection, options)?;
+        let task_queue = format!("bench-{}", uuid::Uuid::new_v4());
+        let options = workflows::worker(&task_queue)?;
+        let (ready, made) = std::sync::mpsc::channel();
+        let for_worker = client.clone();
+        // A worker is not `Send`.
+        let thread = std::thread::spawn(move || {
+            let tokio = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
+            tokio.block_on(async move {
+                let runtime = Runtime::from_current_tokio(Default::default())?;
+                let mut worker = Worker::new(&runtime, for_worker, options)?;
+                let stop: Box<dyn Fn() + Send> = Box::new(worker.shutdown_handle());
+                // `Err` means: nobody waits for it any more.
+                let _ = ready.send(stop);
+                worker.run().await?;
+                Ok(())
+            })
+        });
+        let Ok(stop) = made.recv() else {
+            joined(thread)?;
+            anyhow::bail!("the worker could not be made");
+        };
+        Ok(Self {
+            client,
+            task_queue,
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    /// Starts so many runs at once and waits for the results of all.
+    pub(crate) async fn serve(&self, runs: u32) -> anyhow::Result<()> {
+        let batch = uuid::Uuid::new_v4();
+        try_join_all((0..runs).map(|n| self.order(format!("bench-{batch}-{n}"), n))).await?;
+        Ok(())
+    }
+
+    async fn order(&self, id: String, n: u32) -> anyhow::Result<()> {
+        let options = WorkflowStartOptions::new(&self.task_queue, &id).build();
+        let handle = self.client.start_workflow(Short::run, n, options).await?;
+        handle
+            .get_result(WorkflowGetResultOptions::default())
+            .await?;
+        Ok(())
+    }
+
+    /// Stops the worker and waits until it has.
+    pub(crate) fn close(mut self) -> anyhow::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        (self.stop)();
+        joined(thread)
+    }
+}
+
+fn joined(thread: std::thread::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+    match thread.join() {
+        Ok(ended) => ended.context("the worker ended with an error"),
+        Err(_) => anyhow::bail!("the worker panicked"),
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        // What went wrong before is what gets told.
+        let _ = self.end();
+    }
+}

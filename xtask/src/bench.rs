@@ -1,0 +1,107 @@
+//! `cargo xtask bench`: what recording costs, in ratios against the same work without it. A release
+//! build, a Temporal server of its own where one is needed, none of the user's settings.
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::cargo::Profile;
+use crate::error::Error;
+use crate::tools::dev_server::{DevServer, Ui};
+use crate::tools::{Host, protoc, temporal};
+use crate::{cargo, process, say, test};
+
+/// The package that measures, and its program.
+const PACKAGE: &str = "omnitrace-bench";
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Measure {
+    /// Replay of a history of 9,005 events: plain, recording, with the SDK's OpenTelemetry plugin
+    Replay,
+    /// Time on a workflow's path, for each activation and completion
+    Path,
+    /// Throughput of 200 runs at once
+    Live,
+    /// Resident memory after 200 runs
+    Memory,
+}
+
+impl Measure {
+    /// As `omnitrace-bench` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Path => "path",
+            Self::Live => "live",
+            Self::Memory => "memory",
+        }
+    }
+
+    fn wants_server(self) -> bool {
+        matches!(self, Self::Live | Self::Memory)
+    }
+}
+
+/// Measures one thing or everything.
+pub(crate) fn run(host: &Host, measure: Option<Measure>, quick: bool) -> Result<(), Error> {
+    let protoc = protoc::resolve(host)?;
+    say::line("protoc", protoc.path().display());
+    say::line("build", "omnitrace-bench (release: minutes the first time)");
+    let start = Instant::now();
+    let mut built = cargo::build(&protoc, &[PACKAGE], Profile::Release)?;
+    let program = built
+        .remove(PACKAGE)
+        .ok_or_else(|| Error::Advice(format!("the build made no program {PACKAGE}")))?;
+    say::line(
+        "build",
+        format_args!("done in {}", say::duration(start.elapsed())),
+    );
+
+    let server = if measure.is_none_or(Measure::wants_server) {
+        let mut server = DevServer::start(host, temporal::resolve(host)?, Ui::Headless)?;
+        server.wait_ready()?;
+        Some(server)
+    } else {
+        None
+    };
+    let out = cargo::target_directory(host).join("bench");
+    let mut bench = std::process::Command::new(program);
+    for name in host.names().filter(|name| test::is_hidden(name)) {
+        bench.env_remove(name);
+    }
+    bench
+        .current_dir(cargo::root())
+        .arg("run")
+        .arg("--out")
+        .arg(&out);
+    if let Some(server) = &server {
+        bench.args(["--address", &server.address()]);
+    }
+    if quick {
+        bench.arg("--quick");
+    }
+    bench.args(measure.map(Measure::name));
+    process::expect(process::run(&mut bench)?, "the bench")?;
+    say::line("samples", format_args!("{}/*.json", out.display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bench_knows_the_measures_by_our_names() {
+        for measure in Measure::value_variants() {
+            let ours = measure.to_possible_value().unwrap();
+            assert_eq!(ours.get_name(), measure.name());
+        }
+    }
+
+    #[test]
+    fn a_server_is_started_only_for_what_runs_workflows_live() {
+        assert!(Measure::Live.wants_server() && Measure::Memory.wants_server());
+        assert!(!Measure::Replay.wants_server() && !Measure::Path.wants_server());
+    }
+}
