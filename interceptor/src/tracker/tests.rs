@@ -66,7 +66,7 @@ fn start() -> Job {
         build_id: None,
         user: None,
         tenant: None,
-        source: omnitrace_store::row::Source::Live,
+        source: Source::Live,
         parent_sampled: None,
     }))
 }

@@ -11,6 +11,7 @@ use super::{Buffer, Put};
 
 /// A write of a run's row, of an event's row, or of a mark.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test's few values")]
 enum Write {
     Run(RunRow),
     Event(EventRow),
@@ -192,11 +193,12 @@ fn folded(writes: &[Write]) -> Batch {
             }
         }
     }
-    let mut batch = Batch::default();
-    batch.runs = runs.into_values().collect();
-    batch.events = events.into_values().collect();
-    batch.seen = marks.into_values().collect();
-    batch
+    Batch {
+        runs: runs.into_values().collect(),
+        events: events.into_values().collect(),
+        seen: marks.into_values().collect(),
+        ..Batch::default()
+    }
 }
 
 proptest! {
