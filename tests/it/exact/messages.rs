@@ -61,7 +61,7 @@ async fn signals(layout: Layout) {
     };
     let (first, second) = (first.min(second), first.max(second));
     let signal = |id: i64| format!("signal:{id:}:tell:1 completed");
-    let mut lines = vec![
+    let mut lines = [
         "cancel_request:run:cancel_requested:1 completed".to_owned(),
         signal(first),
         signal(second),
