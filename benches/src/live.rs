@@ -38,8 +38,8 @@ const fn compare(what: &'static str, metric: &'static str) -> Question {
 
 pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> {
     let recording = Recording::start()?;
-    let plain = Shop::open(address, None).await?;
-    let recorded = Shop::open(address, Some(&recording)).await?;
+    let plain = Shop::open(address, None)?;
+    let recorded = Shop::open(address, Some(&recording))?;
     let series = Series::measure(scale.rounds, &[PLAIN, RECORDING], async |variant| {
         let shop = match variant {
             RECORDING => &recorded,

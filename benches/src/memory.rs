@@ -63,7 +63,7 @@ pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> 
 /// The measured process: prints its resident memory and the most that it was.
 pub(crate) async fn alone(alone: &Alone) -> anyhow::Result<String> {
     let recording = alone.recording.then(Recording::start).transpose()?;
-    let shop = Shop::open(&alone.address, recording.as_ref()).await?;
+    let shop = Shop::open(&alone.address, recording.as_ref())?;
     shop.serve(alone.runs).await?;
     if let Some(recording) = &recording {
         recording.settle().await?;

@@ -62,7 +62,7 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Measures each variant once per round, in an order that rotates.
+    /// Measures each variant once per round, in an order that changes.
     pub(crate) async fn measure(
         rounds: u32,
         variants: &[&'static str],
@@ -71,7 +71,7 @@ impl Series {
         let mut series = Self::default();
         for round in 0..=rounds {
             progress::round(round, rounds);
-            for (place, variant) in order(variants, round).enumerate() {
+            for (place, variant) in order(variants, round).into_iter().enumerate() {
                 let metrics = measure(variant).await?;
                 if round > 0 {
                     series.samples.push(Sample {
@@ -143,13 +143,16 @@ impl Series {
     }
 }
 
-/// The variants of a round: each is first, second, … equally often.
-fn order<'a>(
-    variants: &'a [&'static str],
-    round: u32,
-) -> impl Iterator<Item = &'static str> + use<'a> {
-    let first = round as usize % variants.len().max(1);
-    variants[first..].iter().chain(&variants[..first]).copied()
+/// The variants of a round: each is first, second, … equally often, and follows each other one
+/// equally often, because what ran before may leave something behind.
+fn order(variants: &[&'static str], round: u32) -> Vec<&'static str> {
+    let (count, round) = (variants.len().max(1), round as usize);
+    let mut order = variants.to_vec();
+    order.rotate_left(round % count);
+    if round / count % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 /// A quantile of sorted values, between two of them where it falls there.
@@ -182,11 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn every_variant_has_every_place() {
-        let rounds: Vec<Vec<_>> = (0..3)
-            .map(|round| order(&["a", "b", "c"], round).collect())
-            .collect();
-        assert_eq!(rounds, [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]);
+    fn every_variant_has_every_place_and_every_neighbour() {
+        let rounds: Vec<_> = (0..6).map(|n| order(&["a", "b", "c"], n)).collect();
+        for place in 0..3 {
+            for variant in ["a", "b", "c"] {
+                let times = rounds.iter().filter(|order| order[place] == variant);
+                assert_eq!(times.count(), 2);
+            }
+        }
+        let follows = |pair: [&str; 2]| {
+            let pairs = rounds.iter().flat_map(|order| order.windows(2));
+            pairs.filter(|both| **both == pair).count()
+        };
+        assert_eq!(follows(["a", "b"]), follows(["b", "a"]));
     }
 
     #[tokio::test]

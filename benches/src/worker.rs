@@ -24,36 +24,36 @@ pub(crate) struct Shop {
 
 impl Shop {
     /// A worker, with the plugin or without.
-    pub(crate) async fn open(address: &str, recording: Option<&Recording>) -> anyhow::Result<Self> {
+    pub(crate) fn open(address: &str, recording: Option<&Recording>) -> anyhow::Result<Self> {
         let url = format!("http://{address}").parse::<url::Url>()?;
-        let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
         let options = ClientOptions::new(NAMESPACE);
         let options = match recording {
             Some(recording) => options.plugin(recording.omnitrace.plugin()).build(),
             None => options.build(),
         };
-        let client = Client::new(connection, options)?;
         let task_queue = format!("bench-{}", uuid::Uuid::new_v4());
-        let options = workflows::worker(&task_queue)?;
+        let worker_options = workflows::worker(&task_queue)?;
         let (ready, made) = std::sync::mpsc::channel();
-        let for_worker = client.clone();
-        // A worker is not `Send`.
+        // A worker is not `Send`. The connection lives on its runtime too: whoever waits for the
+        // worker's end may block a runtime of their own.
         let thread = std::thread::spawn(move || {
             let tokio = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
                 .build()?;
             tokio.block_on(async move {
+                let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
+                let client = Client::new(connection, options)?;
                 let runtime = Runtime::from_current_tokio(Default::default())?;
-                let mut worker = Worker::new(&runtime, for_worker, options)?;
+                let mut worker = Worker::new(&runtime, client.clone(), worker_options)?;
                 let stop: Box<dyn Fn() + Send> = Box::new(worker.shutdown_handle());
                 // `Err` means: nobody waits for it any more.
-                let _ = ready.send(stop);
+                let _ = ready.send((client, stop));
                 worker.run().await?;
                 Ok(())
             })
         });
-        let Ok(stop) = made.recv() else {
+        let Ok((client, stop)) = made.recv() else {
             joined(thread)?;
             anyhow::bail!("the worker could not be made");
         };
