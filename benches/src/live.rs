@@ -60,8 +60,8 @@ pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> 
         ]))
     })
     .await?;
-    plain.close()?;
-    recorded.close()?;
+    drop(plain);
+    drop(recorded);
     recording.stop().await?;
     Ok(series)
 }

@@ -69,7 +69,7 @@ pub(crate) async fn alone(alone: &Alone) -> anyhow::Result<String> {
         recording.settle().await?;
     }
     let (now, most) = cpu::resident()?;
-    shop.close()?;
+    drop(shop);
     if let Some(recording) = recording {
         recording.stop().await?;
     }

@@ -1,6 +1,5 @@
 //! A worker of the short workflow and a client that has it run many at once.
 
-use anyhow::Context;
 use futures_util::future::try_join_all;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, WorkflowGetResultOptions,
@@ -19,7 +18,6 @@ pub(crate) struct Shop {
     client: Client,
     task_queue: String,
     stop: Box<dyn Fn() + Send>,
-    thread: Option<std::thread::JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Shop {
@@ -36,7 +34,7 @@ impl Shop {
         let (ready, made) = std::sync::mpsc::channel();
         // A worker is not `Send`. The connection lives on its runtime too: whoever waits for the
         // worker's end may block a runtime of their own.
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || -> anyhow::Result<()> {
             let tokio = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -54,14 +52,15 @@ impl Shop {
             })
         });
         let Ok((client, stop)) = made.recv() else {
-            joined(thread)?;
-            anyhow::bail!("the worker could not be made");
+            return match thread.join() {
+                Ok(Err(error)) => Err(error.context("the worker could not be made")),
+                _ => anyhow::bail!("the worker could not be made"),
+            };
         };
         Ok(Self {
             client,
             task_queue,
             stop,
-            thread: Some(thread),
         })
     }
 
@@ -80,31 +79,11 @@ impl Shop {
             .await?;
         Ok(())
     }
-
-    /// Stops the worker and waits until it has.
-    pub(crate) fn close(mut self) -> anyhow::Result<()> {
-        self.end()
-    }
-
-    fn end(&mut self) -> anyhow::Result<()> {
-        let Some(thread) = self.thread.take() else {
-            return Ok(());
-        };
-        (self.stop)();
-        joined(thread)
-    }
-}
-
-fn joined(thread: std::thread::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
-    match thread.join() {
-        Ok(ended) => ended.context("the worker ended with an error"),
-        Err(_) => anyhow::bail!("the worker panicked"),
-    }
 }
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        // What went wrong before is what gets told.
-        let _ = self.end();
+        // Not waited for: a worker may wait for its last poll, up to a minute.
+        (self.stop)();
     }
 }
