@@ -14,4 +14,5 @@ mod probes;
 mod recording;
 mod replay;
 mod sampling;
+mod standalone;
 mod workflows;

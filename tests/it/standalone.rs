@@ -1,0 +1,52 @@
+//! Standalone activities, which a server from 1.32 on serves.
+
+use omnitrace_store::row::Status;
+use omnitrace_tests::{NAMESPACE, Recording, RunningWorker, unique};
+use temporalio_client::{
+    ActivityStartOptions, Client, ClientOptions, Connection, ConnectionOptions,
+};
+
+use crate::workflows::{self, Acts};
+
+/// Host and port of a server that serves standalone activities.
+const VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Temporal server from 1.32 on in OMNITRACE_TEST_TEMPORAL_STANDALONE"]
+async fn a_standalone_activity_is_a_run_of_its_own() {
+    let address = std::env::var(VARIABLE).expect(VARIABLE);
+    let url = format!("http://{address}").parse::<url::Url>();
+    let options = ConnectionOptions::new(url.expect("host:port")).build();
+    let connection = Connection::connect(options).await.expect("a server");
+    let recording = Recording::start();
+    let plugin = recording.omnitrace.plugin();
+    let options = ClientOptions::new(NAMESPACE).plugin(plugin).build();
+    let client = Client::new(connection, options).expect("valid options");
+    let queue = unique("queue");
+    let worker = RunningWorker::start(client.clone(), workflows::worker(&queue));
+
+    let id = unique("standalone");
+    let patience = std::time::Duration::from_secs(10);
+    let start = ActivityStartOptions::with_start_to_close_timeout(&queue, &id, patience).build();
+    let handle = client.start_activity(Acts::flaky, 3_u32, start).await;
+    let result = handle.expect("started").result().await;
+    assert_eq!(result.expect("completed"), 3);
+
+    let (run, events) = recording.closed(&format!("activity/{id}")).await;
+    assert_eq!(run.status, Status::Completed);
+    assert_eq!((run.trigger.as_str(), run.attempt), ("activity", 3));
+    assert_eq!(run.workflow_type, "Acts::flaky");
+    let lines: Vec<_> = events
+        .iter()
+        .map(|event| format!("{} {}", event.event_key, event.status.as_str()))
+        .collect();
+    let line = |n: u32, status: &str| format!("activity:{id}:Acts::flaky:{n} {status}");
+    assert_eq!(
+        lines,
+        [line(1, "failed"), line(2, "failed"), line(3, "completed")]
+    );
+    recording.assert_accounted();
+    tokio::task::spawn_blocking(move || worker.stop())
+        .await
+        .expect("the worker stops");
+}
