@@ -63,7 +63,8 @@ pub fn hint(
         ),
         Some("CanceledFailure") => Some(CANCELED),
         Some("TerminatedFailure") => Some(TERMINATED),
-        None if status == Status::Canceled => Some(CANCELED),
+        // A timer that its own workflow cancels is nothing to look into.
+        None if status == Status::Canceled && role == Role::Run => Some(CANCELED),
         _ if status == Status::Terminated => Some(TERMINATED),
         _ if status == Status::Lost => Some(
             "It was given up before a result came: look in its worker's log for a crash, a \
