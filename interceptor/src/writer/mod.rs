@@ -71,10 +71,6 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 /// Observations taken in before the writer looks up again.
 const INTAKE_BURST: usize = 64;
 
-/// How long the writer rests once it has taken in all there was. While it rests an offer wakes
-/// nobody, which would cost a system call on a workflow's path.
-const REST: Duration = Duration::from_millis(10);
-
 /// Starts the writer's thread. It ends on [`Control::Shutdown`], or when all handles are gone and
 /// what they offered is written.
 pub(crate) fn start(
@@ -119,7 +115,6 @@ enum Next {
     Done(Done),
     Write,
     Tick,
-    Rested,
 }
 
 impl Writer {
@@ -156,7 +151,6 @@ impl Writer {
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_handle = true;
-        let mut rests_until = None;
         loop {
             let write_at = self.write_at();
             let next = tokio::select! {
@@ -165,15 +159,10 @@ impl Writer {
                 done = done(&mut self.link) => Next::Done(done),
                 () = sleep_until(write_at) => Next::Write,
                 _ = tick.tick() => Next::Tick,
-                () = sleep_until(rests_until), if rests_until.is_some() => Next::Rested,
-                item = items.recv(), if rests_until.is_none() => Next::Item(item),
+                item = items.recv() => Next::Item(item),
             };
             match next {
-                Next::Item(Some(item)) => {
-                    self.take_in(item, &mut items).await;
-                    rests_until = items.is_empty().then(|| Instant::now() + REST);
-                }
-                Next::Rested => rests_until = None,
+                Next::Item(Some(item)) => self.take_in(item, &mut items).await,
                 // Workers that have the plugin go on.
                 Next::Control(None) => has_handle = false,
                 // Nobody is left to offer anything: write what there is, for a while.
