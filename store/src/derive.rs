@@ -87,6 +87,22 @@ fn class<'a>(kind: &str, step: &'a str, attempt: u32, parent_key: Option<&str>) 
     }
 }
 
+/// The high water mark that a row leaves: what it is counted against, and its number there. A step
+/// leaves none.
+fn mark(row: &Candidate, class: &Class<'_>) -> Option<(Scope, u32)> {
+    match *class {
+        Class::Step => None,
+        Class::Attempt => {
+            let step = row.step.clone();
+            Some((Scope::Attempts { step }, row.attempt))
+        }
+        Class::Inner { step, n } => {
+            let (step, attempt) = (step.to_owned(), row.attempt);
+            Some((Scope::Inner { step, attempt }, n))
+        }
+    }
+}
+
 /// What is to be done to a run's rows and marks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settled {
@@ -147,18 +163,8 @@ pub(crate) fn settle(
     if capped {
         grown.insert(CAP.to_owned(), 1);
         for (row, class) in &order[..confirmed] {
-            let (scope, count) = match *class {
-                Class::Step => continue,
-                Class::Attempt => (
-                    Scope::Attempts {
-                        step: row.step.clone(),
-                    },
-                    row.attempt,
-                ),
-                Class::Inner { step, n } => {
-                    let (step, attempt) = (step.to_owned(), row.attempt);
-                    (Scope::Inner { step, attempt }, n)
-                }
+            let Some((scope, count)) = mark(row, class) else {
+                continue;
             };
             let mark = grown.entry(scope_text(&scope)).or_default();
             *mark = count.max(*mark);
@@ -201,21 +207,9 @@ fn dropped(
     // Per scope: how many are stored, and the highest number of them.
     let mut stored: HashMap<String, (u32, u32)> = HashMap::new();
     for (row, class) in kept {
-        let (scope, number) = match *class {
-            Class::Step => {
-                steps += 1;
-                continue;
-            }
-            Class::Attempt => (
-                Scope::Attempts {
-                    step: row.step.clone(),
-                },
-                row.attempt,
-            ),
-            Class::Inner { step, n } => {
-                let (step, attempt) = (step.to_owned(), row.attempt);
-                (Scope::Inner { step, attempt }, n)
-            }
+        let Some((scope, number)) = mark(row, class) else {
+            steps += 1;
+            continue;
         };
         let (count, highest) = stored.entry(scope_text(&scope)).or_default();
         *count += 1;
