@@ -2,12 +2,14 @@
 //! Temporal server that is started for all of them. Tests see none of the user's settings.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
 use crate::tools::protoc::{self, Protoc};
+use crate::tools::server::Server;
 use crate::tools::{Host, temporal};
 use crate::{cargo, process, say};
 
@@ -17,6 +19,10 @@ const INTEGRATION: &str = "omnitrace-tests";
 const SERVER_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL";
 /// And the program, to start more of them.
 const PROGRAM_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_BIN";
+/// Where they find one that serves standalone activities.
+const STANDALONE_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
+/// Over how many runs memory is compared, when all tests run.
+const RUNS_VARIABLE: (&str, &str) = ("OMNITRACE_TEST_RUNS", "10000");
 /// Settings of the user that must not change what a test sees.
 const HIDDEN_PREFIXES: [&str; 5] = ["OMNITRACE_", "TEMPORAL_", "OTEL_", "TELEMETRY_", "PROM_"];
 /// Those among them that are meant for the tests.
@@ -30,7 +36,7 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
         return everything(host, &protoc);
     }
     let mut server = if wants_server(&arguments) {
-        Some(start_server(host)?)
+        Some(TestServers::start(host)?)
     } else {
         None
     };
@@ -80,8 +86,8 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
             run_build(&mut clippy, "checking lints", "cargo clippy")
         })?;
         let mut server = None;
-        let ready = steps.run("Temporal server", || {
-            let mut starting = start_server(host)?;
+        let ready = steps.run("Temporal servers", || {
+            let mut starting = TestServers::start(host)?;
             starting.wait()?;
             server = Some(starting);
             Ok(())
@@ -90,6 +96,9 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
             steps.run("tests", || {
                 let mut tests = test_command(host, protoc, server.as_ref());
                 tests.args(["--workspace", "--no-fail-fast"]);
+                if host.text(RUNS_VARIABLE.0).is_none() {
+                    tests.env(RUNS_VARIABLE.0, RUNS_VARIABLE.1);
+                }
                 process::expect(process::run(&mut tests)?, "cargo test")
             })?;
         }
@@ -107,15 +116,20 @@ fn run_build(command: &mut Command, doing: &str, what: &str) -> Result<(), Error
     process::expect(status, what)
 }
 
-fn test_command(host: &Host, protoc: &Protoc, server: Option<&TestServer>) -> Command {
+fn test_command(host: &Host, protoc: &Protoc, server: Option<&TestServers>) -> Command {
     let mut command = cargo::command(protoc);
     for name in host.names().filter(|name| is_hidden(name)) {
         command.env_remove(name);
     }
-    if let Some(TestServer::Ours { server, program }) = server {
-        command
-            .env(SERVER_VARIABLE, server.address())
-            .env(PROGRAM_VARIABLE, program);
+    if let Some(servers) = server {
+        if let Some((server, program)) = &servers.ours {
+            command
+                .env(SERVER_VARIABLE, server.address())
+                .env(PROGRAM_VARIABLE, program);
+        }
+        if let Some(standalone) = &servers.standalone {
+            command.env(STANDALONE_VARIABLE, standalone.address());
+        }
     }
     command.arg("test");
     command
@@ -127,40 +141,43 @@ pub(crate) fn is_hidden(name: &str) -> bool {
     starts(&HIDDEN_PREFIXES) && !starts(&KEPT_PREFIXES)
 }
 
-/// The server the tests use.
-enum TestServer {
-    /// The caller's own, named in the environment, which the tests inherit.
-    Given,
-    /// One that ends with the tests.
-    Ours {
-        server: DevServer,
-        program: std::path::PathBuf,
-    },
+/// The servers that the tests use; they end with the tests. What is not here is the caller's own,
+/// named in the environment, which the tests inherit.
+struct TestServers {
+    ours: Option<(DevServer, PathBuf)>,
+    standalone: Option<Server>,
 }
 
-impl TestServer {
-    fn wait(&mut self) -> Result<(), Error> {
-        match self {
-            Self::Given => Ok(()),
-            Self::Ours { server, .. } => server.wait_ready(),
+impl TestServers {
+    /// Starts them and does not wait.
+    fn start(host: &Host) -> Result<Self, Error> {
+        let given = |name| host.text(name).map(|address| (name, address));
+        for (name, address) in [SERVER_VARIABLE, STANDALONE_VARIABLE].into_iter().filter_map(given)
+        {
+            say::line("temporal", format_args!("server at {address} ({name})"));
         }
+        // TEMPORAL_ADDRESS is not used: tests do not belong on somebody's server.
+        let program = match host.text(PROGRAM_VARIABLE) {
+            Some(program) => PathBuf::from(program),
+            None => temporal::resolve(host)?,
+        };
+        let standalone = match given(STANDALONE_VARIABLE) {
+            Some(_) => None,
+            None => Some(Server::start(host, program.clone())?),
+        };
+        let ours = match (given(SERVER_VARIABLE), host.text(PROGRAM_VARIABLE)) {
+            (Some(_), Some(_)) => None,
+            _ => Some((DevServer::start(host, program.clone(), Ui::Headless)?, program)),
+        };
+        Ok(Self { ours, standalone })
     }
-}
 
-fn start_server(host: &Host) -> Result<TestServer, Error> {
-    if let (Some(address), Some(_)) = (host.text(SERVER_VARIABLE), host.text(PROGRAM_VARIABLE)) {
-        say::line(
-            "temporal",
-            format_args!("server at {address} ({SERVER_VARIABLE})"),
-        );
-        return Ok(TestServer::Given);
+    fn wait(&mut self) -> Result<(), Error> {
+        if let Some((server, _)) = &mut self.ours {
+            server.wait_ready()?;
+        }
+        self.standalone.as_mut().map_or(Ok(()), Server::wait_ready)
     }
-    // TEMPORAL_ADDRESS is not used: tests do not belong on somebody's server.
-    let program = temporal::resolve(host)?;
-    Ok(TestServer::Ours {
-        server: DevServer::start(host, program.clone(), Ui::Headless)?,
-        program,
-    })
 }
 
 /// Cargo's own arguments: those before `--`.

@@ -13,13 +13,13 @@ use crate::process::Child;
 use crate::{interrupt, process, say};
 
 /// How long a start may take.
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(60);
 /// A free port may be taken by somebody else before the server has it; then others are tried.
 const ATTEMPTS: u32 = 3;
 /// Between two looks at a starting server.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 /// How many lines of a failed server's output are shown.
-const SHOWN_LINES: usize = 10;
+pub(super) const SHOWN_LINES: usize = 10;
 
 /// Whether the server has a web UI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,7 @@ fn launch(
 
 /// A command that the kernel ends when this task dies without cleaning up (`kill -9`), where
 /// `setpriv` can say so. It counts from the thread that starts it: start it from the main thread.
-fn unless_orphaned(setpriv: Option<&Path>, program: &Path) -> Command {
+pub(super) fn unless_orphaned(setpriv: Option<&Path>, program: &Path) -> Command {
     let Some(setpriv) = setpriv else {
         return Command::new(program);
     };
@@ -218,25 +218,28 @@ pub(crate) fn temporal_variables(host: &Host) -> Vec<String> {
         .collect()
 }
 
-fn clean(command: &mut Command, variables: &[String]) {
+pub(super) fn clean(command: &mut Command, variables: &[String]) {
     for name in variables {
         command.env_remove(name);
     }
     command.args(["--disable-config-file", "--disable-config-env"]);
 }
 
-/// Two different ports that nobody listens on now.
-fn free_ports() -> Result<[u16; 2], Error> {
-    let bind = || {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| Ok((listener.local_addr()?.port(), listener)))
-            .map_err(|e| Error::Advice(format!("no free port on 127.0.0.1: {e}")))
-    };
-    let (first, second) = (bind()?, bind()?);
-    Ok([first.0, second.0])
+/// Different ports that nobody listens on now.
+pub(super) fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
+    let failed = |e| Error::Advice(format!("no free port on 127.0.0.1: {e}"));
+    // All are held until the last is found, so no two are the same.
+    let mut held = Vec::with_capacity(N);
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        *port = listener.local_addr().map_err(failed)?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
-fn last_lines(log: &mut std::fs::File, count: usize) -> String {
+pub(super) fn last_lines(log: &mut std::fs::File, count: usize) -> String {
     let mut bytes = Vec::new();
     // Only for the reader's information: what cannot be read is not shown.
     let _ = log.rewind().and_then(|()| log.read_to_end(&mut bytes));

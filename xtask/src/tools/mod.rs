@@ -3,7 +3,9 @@
 
 pub(crate) mod cache;
 pub(crate) mod dev_server;
+mod go;
 pub(crate) mod protoc;
+pub(crate) mod server;
 pub(crate) mod temporal;
 
 use std::collections::BTreeMap;

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Host, cache};
+use super::{Host, cache, go};
 use crate::error::Error;
 use crate::{process, say};
 
 /// Its version, where we are the ones who choose.
 const VERSION: &str = "v1.5.1";
-/// The oldest Go that can build it (an older one from 1.21 on fetches a newer one by itself).
-const GO: (u32, u32) = (1, 21);
 /// How long the download may take before it is given up, in seconds.
 const DOWNLOAD_LIMIT: &str = "120";
 
@@ -154,34 +152,8 @@ fn platform() -> Option<String> {
 
 /// Built with Go; none if there is no Go that can.
 fn build(host: &Host, folder: &Path) -> Result<Option<PathBuf>, Error> {
-    let Some(go) = host.find("go") else {
-        return Ok(None);
-    };
-    let version = process::capture(Command::new(&go).arg("version"), true)?;
-    if go_version(&version.stdout).is_none_or(|found| found < GO) {
-        return Ok(None);
-    }
-    say::line(
-        "temporal",
-        format_args!("building {VERSION} with Go: about two minutes, this once"),
-    );
-    let mut install = Command::new(go);
-    install
-        .arg("install")
-        .arg(format!("github.com/temporalio/cli/cmd/temporal@{VERSION}"))
-        .env("GOBIN", folder)
-        .env_remove("GOOS")
-        .env_remove("GOARCH");
-    let status = process::run_silent(&mut install, "building the Temporal CLI")?;
-    process::expect(status, "building the Temporal CLI with Go (see above)")?;
-    Ok(Some(folder.join("temporal")))
-}
-
-/// `go version go1.26.8 linux/amd64` → (1, 26).
-fn go_version(output: &str) -> Option<(u32, u32)> {
-    let version = output.split_whitespace().nth(2)?.strip_prefix("go")?;
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    let package = format!("github.com/temporalio/cli/cmd/temporal@{VERSION}");
+    go::install(host, "the Temporal CLI", &package, folder)
 }
 
 #[cfg(test)]
@@ -280,15 +252,5 @@ mod tests {
         assert_eq!(host_and_port("https://a.example"), "a.example:443");
         assert_eq!(host_and_port("http://[::1]"), "[::1]:80");
         assert_eq!(host_and_port("http://[::1]:7233"), "[::1]:7233");
-    }
-
-    #[test]
-    fn go_versions_are_read() {
-        assert_eq!(go_version("go version go1.26.8 linux/amd64"), Some((1, 26)));
-        assert_eq!(
-            go_version("go version go1.21rc2 linux/amd64"),
-            Some((1, 21))
-        );
-        assert_eq!(go_version("go version devel +1234"), None);
     }
 }
