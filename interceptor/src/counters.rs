@@ -1,7 +1,7 @@
 //! What was offered and what became of it.
 //!
-//! Invariant: once everything is flushed, rows offered = stored + unchanged + sampled out + the
-//! `rows.dropped.*`; and observations offered = taken + the `dropped.*`.
+//! Invariant: once everything is flushed, rows offered = stored + unchanged + sampled out + spooled
+//! + the `rows.dropped.*`; and observations offered = taken + the `dropped.*`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,6 +66,16 @@ counters! {
     RowsDroppedNoStore = "rows.dropped.no_store",
     /// Rows that waited for the database when the process ended.
     RowsDroppedShutdown = "rows.dropped.shutdown",
+    /// Rows dropped: they were on disk and could not be read back.
+    RowsDroppedSpool = "rows.dropped.spool",
+    /// Rows left on disk when the process ended; another process stores them.
+    RowsSpooled = "rows.spooled",
+    /// Rows that another process left on disk, offered again and stored by this one.
+    RowsAdopted = "rows.adopted",
+    /// Lines of a spool file that could not be read, as the last one of a process that was killed.
+    SpoolTorn = "spool.torn",
+    /// Times that the spool could not be written.
+    SpoolErrors = "spool.errors",
     /// Marks that count a run's losses, and promotions, dropped: too much waited for the database.
     MarksDropped = "marks.dropped",
     /// Writes that the database refused, to be tried again.

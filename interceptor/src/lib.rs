@@ -28,4 +28,7 @@ pub use counters::Counter;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
 pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};
-pub use sdk::{ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};
+pub use sdk::{
+    ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder, WorkflowInterceptorConstructor,
+};
+pub use writer::Breaker;

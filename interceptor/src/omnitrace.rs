@@ -1,22 +1,23 @@
 //! The handle that a user holds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use omnitrace_store::row::RunKey;
-use omnitrace_store::{OpenOptions, ProcessReport};
+use omnitrace_store::{DatabaseUrl, OpenOptions, ProcessReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::{DatabaseTarget, Settings};
+use crate::config::{DEFAULT_SPOOL_FOLDER, DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
 use crate::policy::{HashKey, Policy, PolicySettings, PriceTable};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
 use crate::sampling::Sampling;
 use crate::sdk::{self, ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};
-use crate::writer::{self, Control, Gauges, WriterOptions};
+use crate::writer::{self, Breaker, Control, Gauges, SpoolOptions, WriterOptions};
 
 /// Namespace of runs that are told by hand.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -153,9 +154,7 @@ impl OmniTrace {
     /// Tells activities what their workflow decided, for those who register interceptors one by
     /// one. Without it, attempts are recorded of runs that sampling leaves out, and the second use
     /// of an activity id in a run is taken for the first. `None` if recording is off.
-    pub fn workflow_interceptor(
-        &self,
-    ) -> Option<temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor> {
+    pub fn workflow_interceptor(&self) -> Option<sdk::WorkflowInterceptorConstructor> {
         let recording = self.recording.as_ref()?;
         Some(sdk::workflow_recorder(recording.sampling, None))
     }
@@ -191,8 +190,9 @@ impl OmniTrace {
             .map_err(FlushError::Database)
     }
 
-    /// Stores what was offered and stops; at most so long. What is not stored then is lost, and
-    /// logged. Calling it again does nothing.
+    /// Stores what was offered and stops; at most so long. What is not stored then waits in the spool
+    /// for the next process, and what finds no room there is lost; both are logged. Calling it again
+    /// does nothing.
     ///
     /// # Errors
     /// When something was lost.
@@ -232,6 +232,16 @@ impl OmniTrace {
         self.gauges.live_recorders()
     }
 
+    /// Bytes of rows that wait on disk now, because the database did not take them.
+    pub fn spool_bytes(&self) -> u64 {
+        self.gauges.spool_bytes()
+    }
+
+    /// Whether the database is being asked.
+    pub fn breaker(&self) -> Breaker {
+        self.gauges.breaker()
+    }
+
     /// Bytes of observations that wait for the writer now.
     pub fn queue_bytes(&self) -> usize {
         self.recording.as_ref().map_or(0, |r| r.queue.used())
@@ -263,6 +273,7 @@ fn start_writer(
         promote_window: Duration::from_secs(settings.promote_window_s),
         buffer_bytes: queue_bytes.saturating_mul(BUFFER_PER_QUEUE),
         database: database(settings),
+        spool: spool(settings),
         process,
     };
     let lost = queue.lost().clone();
@@ -309,7 +320,7 @@ fn policy(settings: &Settings) -> Policy {
     })
 }
 
-fn database(settings: &Settings) -> Option<(omnitrace_store::DatabaseUrl, OpenOptions)> {
+fn database(settings: &Settings) -> Option<(DatabaseUrl, OpenOptions)> {
     match &settings.database {
         DatabaseTarget::Url(url) => {
             let mut options = OpenOptions::default();
@@ -319,6 +330,24 @@ fn database(settings: &Settings) -> Option<(omnitrace_store::DatabaseUrl, OpenOp
         }
         DatabaseTarget::None => None,
     }
+}
+
+/// Where rows wait on disk, if they may.
+fn spool(settings: &Settings) -> Option<SpoolOptions> {
+    let beside = match &settings.database {
+        DatabaseTarget::Url(DatabaseUrl::Sqlite(file)) => {
+            let mut folder = file.clone().into_os_string();
+            folder.push(".spool");
+            PathBuf::from(folder)
+        }
+        DatabaseTarget::Url(_) => std::path::absolute(DEFAULT_SPOOL_FOLDER).ok()?,
+        DatabaseTarget::None => return None,
+    };
+    (settings.spool_bytes > 0).then(|| SpoolOptions {
+        folder: settings.spool_path.clone().unwrap_or(beside),
+        limit: settings.spool_bytes,
+        fsync: settings.spool_fsync,
+    })
 }
 
 fn process(settings: &Settings) -> ProcessReport {

@@ -49,7 +49,8 @@ impl Default for OpenOptions {
 }
 
 /// What is written in one transaction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Batch {
     /// Runs, each key at most once.
     pub runs: Vec<RunRow>,
@@ -75,7 +76,7 @@ impl Batch {
 }
 
 /// What a cut is counted against. Each is merged by maximum.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Scope {
     /// Highest attempt number of a step, stored or not.
@@ -98,7 +99,7 @@ pub enum Scope {
 }
 
 /// A high water mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Run.
     pub run: RunKey,
@@ -109,7 +110,7 @@ pub struct Seen {
 }
 
 /// A run that the sampling rate left out and that is recorded after all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promotion {
     /// Run.
     pub run: RunKey,
@@ -276,6 +277,17 @@ impl Store {
     pub async fn open(url: &DatabaseUrl, options: OpenOptions) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) => SqliteStore::open(path, options).await.map(Self::Sqlite),
+        }
+    }
+
+    /// Whether a row could be written now: one is written and taken back, so nothing changes. Waits so
+    /// long for another process that writes.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn probe(url: &DatabaseUrl, patience: Duration) -> Result<(), WriteError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => SqliteStore::probe(path, patience).await,
         }
     }
 

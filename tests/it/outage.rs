@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use omnitrace::config::{DatabaseTarget, Settings};
-use omnitrace::{Counter, FlushError, OmniTrace};
+use omnitrace::{Breaker, Counter, FlushError, OmniTrace};
 use omnitrace_store::row::{EventRow, Phase, RunRow, Status};
 use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
 use omnitrace_tests::{
@@ -95,8 +95,13 @@ struct Outage {
 
 impl Outage {
     async fn start(file: &Path) -> Self {
+        Self::start_with(file, |settings| settings).await
+    }
+
+    async fn start_with(file: &Path, change: impl FnOnce(Settings) -> Settings) -> Self {
         let database = DatabaseTarget::Url(DatabaseUrl::Sqlite(file.to_owned()));
-        let omnitrace = OmniTrace::start(Settings::default().with_database(database));
+        let settings = Settings::default().with_database(database);
+        let omnitrace = OmniTrace::start(change(settings));
         let options = ClientOptions::new(NAMESPACE).plugin(omnitrace.plugin());
         let client = client_with(options.build()).await;
         let queue = unique("queue");
@@ -110,7 +115,7 @@ impl Outage {
         }
     }
 
-    /// Runs that complete while nothing can be stored, for this reason.
+    /// Runs that complete while nothing can be stored, for this reason; doctor says it too.
     async fn sample(&self, reason: &str) -> Vec<String> {
         let ids = sample(&self.client, &self.queue, RUNS).await;
         let Err(FlushError::Database(said)) = self.omnitrace.flush().await else {
@@ -118,6 +123,13 @@ impl Outage {
         };
         assert!(said.contains(reason), "{said}");
         assert_eq!(self.omnitrace.counter(Counter::RowsStored), 0);
+        let expected = match reason {
+            // Only a worker makes a database; for a reader there is none.
+            "does not exist, create it first" => "no database at",
+            reason => reason,
+        };
+        let (healthy, said) = doctor(&self.file);
+        assert!(!healthy && said.contains(expected), "{said}");
         ids
     }
 
@@ -152,7 +164,20 @@ impl Outage {
             .filter(|name| name.contains("dropped"))
             .collect();
         assert!(lost.is_empty(), "{lost:?}");
+        let (healthy, said) = doctor(&self.file);
+        assert!(healthy && said.contains("dropped     nothing"), "{said}");
     }
+}
+
+/// What `omnitrace doctor` says of a database, and whether all is well.
+fn doctor(file: &Path) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_omnitrace-under-test"))
+        .args(["doctor", "--database-url"])
+        .arg(format!("sqlite://{}", file.display()))
+        .output()
+        .expect("the command line");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), said)
 }
 
 async fn read(file: &Path) -> Store {
@@ -309,6 +334,8 @@ async fn a_full_disk_costs_no_row_once_there_is_room() {
         panic!("rows were stored");
     };
     assert!(said.contains("full") || said.contains("I/O"), "{said}");
+    let (healthy, said) = doctor(&outage.file);
+    assert!(!healthy && said.contains("make room"), "{said}");
     ids.extend(sample(&outage.client, &outage.queue, RUNS).await);
     limit_files(nix::sys::resource::RLIM_INFINITY);
     outage.back(&ids).await;
@@ -318,7 +345,7 @@ async fn a_full_disk_costs_no_row_once_there_is_room() {
 async fn what_a_dead_database_did_not_take_is_counted_at_shutdown() {
     let (_folder, file) = folder();
     std::fs::create_dir(&file).unwrap();
-    let outage = Outage::start(&file).await;
+    let outage = Outage::start_with(&file, |settings| settings.with_spool_bytes(0)).await;
     outage.sample("it is a folder").await;
     stop(outage.worker).await;
     let omnitrace = outage.omnitrace;
@@ -335,4 +362,83 @@ async fn what_a_dead_database_did_not_take_is_counted_at_shutdown() {
     assert_accounted(&omnitrace);
     assert_eq!(omnitrace.live_recorders(), 0);
     assert_eq!(omnitrace.queue_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_a_dead_database_did_not_take_is_stored_by_the_next_process() {
+    let (folder, file) = folder();
+    std::fs::create_dir(&file).unwrap();
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("it is a folder").await;
+    stop(outage.worker).await;
+    let stored = outage.omnitrace.shutdown(Duration::from_secs(1)).await;
+    stored.expect("nothing is lost");
+    // 9 events and the run.
+    let spooled = outage.omnitrace.counter(Counter::RowsSpooled);
+    assert_eq!(spooled, RUNS as u64 * 10);
+    assert_accounted(&outage.omnitrace);
+    let spool = folder.path().join("omnitrace.db.spool");
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 1);
+
+    std::fs::remove_dir(&file).unwrap();
+    let next = Outage::start(&file).await;
+    eventually("the next process stores them", async || {
+        (next.omnitrace.counter(Counter::RowsAdopted) == spooled).then_some(())
+    })
+    .await;
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0);
+    stop(next.worker).await;
+    let stored = next.omnitrace.shutdown(Duration::from_secs(10)).await;
+    stored.expect("everything is stored");
+    assert_accounted(&next.omnitrace);
+    let expected = undisturbed().await;
+    let store = read(&file).await;
+    for id in &ids {
+        let runs = store.runs_of_workflow(None, id).await.expect("readable");
+        let events = store.events(&runs[0].key).await.expect("readable");
+        assert_eq!(shape(&runs[0], &events), expected);
+    }
+}
+
+/// Far more than memory holds: the rest waits on disk, and nothing is missing in the end.
+#[tokio::test]
+async fn what_finds_no_room_in_memory_waits_on_disk() {
+    let (_folder, file) = folder();
+    std::fs::create_dir(&file).unwrap();
+    let small = |settings: Settings| settings.with_queue_bytes(64 << 10);
+    let outage = Outage::start_with(&file, small).await;
+    let mut ids = Vec::new();
+    eventually("rows are on disk", async || {
+        ids.extend(sample(&outage.client, &outage.queue, RUNS * 10).await);
+        // `Err`: the database is away.
+        let _ = outage.omnitrace.flush().await;
+        (outage.omnitrace.spool_bytes() > 0).then_some(())
+    })
+    .await;
+    assert_eq!(outage.omnitrace.counter(Counter::RowsDroppedBufferFull), 0);
+    std::fs::remove_dir(&file).unwrap();
+    let omnitrace = outage.omnitrace.clone();
+    outage.back(&ids).await;
+    assert_eq!(omnitrace.spool_bytes(), 0);
+}
+
+/// A database that refuses again and again is asked with one row, until it takes it.
+#[tokio::test]
+async fn the_breaker_opens_and_closes() {
+    let (_folder, file) = folder();
+    std::fs::create_dir(&file).unwrap();
+    let outage = Outage::start(&file).await;
+    let ids = outage.sample("it is a folder").await;
+    eventually("the breaker is open", async || {
+        (outage.omnitrace.breaker() == Breaker::Open).then_some(())
+    })
+    .await;
+    std::fs::remove_dir(&file).unwrap();
+    let omnitrace = outage.omnitrace.clone();
+    // Without anybody who hurries it.
+    eventually("the breaker is closed", async || {
+        (omnitrace.breaker() == Breaker::Closed).then_some(())
+    })
+    .await;
+    outage.back(&ids).await;
 }

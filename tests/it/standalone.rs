@@ -13,7 +13,8 @@ const VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standalone_activity_is_a_run_of_its_own() {
-    let address = std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE} is not set: run this through `cargo xtask test`"));
+    let address = std::env::var(VARIABLE)
+        .unwrap_or_else(|_| panic!("{VARIABLE} is not set: run this through `cargo xtask test`"));
     let url = format!("http://{address}").parse::<url::Url>();
     let options = ConnectionOptions::new(url.expect("host:port")).build();
     let connection = Connection::connect(options).await.expect("a server");

@@ -172,8 +172,13 @@ pub fn assert_accounted(omnitrace: &OmniTrace) {
             .sum()
     };
     let ended = sum(&|name| {
-        ["rows.stored", "rows.unchanged", "rows.sampled_out"].contains(&name)
-            || name.starts_with("rows.dropped.")
+        let kept = [
+            "rows.stored",
+            "rows.unchanged",
+            "rows.sampled_out",
+            "rows.spooled",
+        ];
+        kept.contains(&name) || name.starts_with("rows.dropped.")
     });
     let offered = omnitrace.counter(Counter::RowsOffered);
     assert_eq!(offered, ended, "rows are accounted for: {counters:#?}");

@@ -152,7 +152,9 @@ impl TestServers {
     /// Starts them and does not wait.
     fn start(host: &Host) -> Result<Self, Error> {
         let given = |name| host.text(name).map(|address| (name, address));
-        for (name, address) in [SERVER_VARIABLE, STANDALONE_VARIABLE].into_iter().filter_map(given)
+        for (name, address) in [SERVER_VARIABLE, STANDALONE_VARIABLE]
+            .into_iter()
+            .filter_map(given)
         {
             say::line("temporal", format_args!("server at {address} ({name})"));
         }
@@ -167,7 +169,10 @@ impl TestServers {
         };
         let ours = match (given(SERVER_VARIABLE), host.text(PROGRAM_VARIABLE)) {
             (Some(_), Some(_)) => None,
-            _ => Some((DevServer::start(host, program.clone(), Ui::Headless)?, program)),
+            _ => Some((
+                DevServer::start(host, program.clone(), Ui::Headless)?,
+                program,
+            )),
         };
         Ok(Self { ours, standalone })
     }

@@ -88,6 +88,28 @@ impl Settings {
         self
     }
 
+    /// Bytes on disk for rows that find no room in memory while the database is away, within
+    /// [`SPOOL_BYTES_RANGE`]; 0 is none.
+    #[must_use]
+    pub fn with_spool_bytes(mut self, bytes: u64) -> Self {
+        self.spool_bytes = within(SPOOL_BYTES_RANGE, bytes);
+        self
+    }
+
+    /// Folder of those rows. A relative path begins at the current directory.
+    #[must_use]
+    pub fn with_spool_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spool_path = std::path::absolute(folder.into()).ok();
+        self
+    }
+
+    /// Whether each batch in the spool is forced to the disk.
+    #[must_use]
+    pub fn with_spool_fsync(mut self, fsync: bool) -> Self {
+        self.spool_fsync = fsync;
+        self
+    }
+
     /// Milliseconds that rows are gathered, within [`FLUSH_MS_RANGE`].
     #[must_use]
     pub fn with_flush_ms(mut self, millis: u64) -> Self {

@@ -28,6 +28,13 @@ pub const DEFAULT_MIGRATE: bool = true;
 pub const DEFAULT_SLOW_MS: u64 = 2000;
 /// Bytes of memory for what was observed and not yet written: 8 MiB.
 pub const DEFAULT_QUEUE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes on disk for rows that find no room in memory while the database is away: 64 MiB.
+pub const DEFAULT_SPOOL_BYTES: u64 = 64 * 1024 * 1024;
+/// Folder of the spool beside a database that is no file, relative to the current directory.
+pub const DEFAULT_SPOOL_FOLDER: &str = "omnitrace.spool";
+/// The system decides when the spool reaches the disk: a killed process loses nothing, a machine
+/// without power may.
+pub const DEFAULT_SPOOL_FSYNC: bool = false;
 /// Milliseconds that rows are gathered before they are written.
 pub const DEFAULT_FLUSH_MS: u64 = 200;
 /// Seconds that the attempts of a run that was not sampled are held.
@@ -61,6 +68,8 @@ pub const MAX_EVENT_BYTES_RANGE: RangeInclusive<u32> = 256..=1_048_576;
 pub const SLOW_MS_RANGE: RangeInclusive<u64> = 1..=86_400_000;
 /// Allowed bytes of the queue, up to 1 GiB.
 pub const QUEUE_BYTES_RANGE: RangeInclusive<u64> = 65_536..=1_073_741_824;
+/// Allowed bytes of the spool, up to 1 TiB; 0 is no spool.
+pub const SPOOL_BYTES_RANGE: RangeInclusive<u64> = 0..=1_099_511_627_776;
 /// Allowed milliseconds of gathering.
 pub const FLUSH_MS_RANGE: RangeInclusive<u64> = 10..=60_000;
 /// Allowed seconds of holding, up to a day; 0 holds nothing.

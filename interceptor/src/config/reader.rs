@@ -139,12 +139,27 @@ impl<'a> Reader<'a> {
         Some(used)
     }
 
-    /// An absolute path. It need not be UTF-8. An inner `None` is a path that cannot be used.
+    /// The absolute path of a file. It need not be UTF-8. An inner `None` is a path that cannot be
+    /// used.
     pub(super) fn path(&mut self, variable: &Variable, instead: &str) -> Option<Option<PathBuf>> {
+        self.located(variable, instead, |bytes| bytes.ends_with(b"/"))
+    }
+
+    /// The absolute path of a folder, as [`Reader::path`].
+    pub(super) fn folder(&mut self, variable: &Variable, instead: &str) -> Option<Option<PathBuf>> {
+        self.located(variable, instead, |_| false)
+    }
+
+    fn located(
+        &mut self,
+        variable: &Variable,
+        instead: &str,
+        is_wrong: fn(&[u8]) -> bool,
+    ) -> Option<Option<PathBuf>> {
         let raw = self.raw(variable)?;
         let path = self.cwd.join(&raw);
         let bytes = raw.as_encoded_bytes();
-        if bytes.ends_with(b"/") || bytes.contains(&0) {
+        if is_wrong(bytes) || bytes.contains(&0) {
             self.findings
                 .push(Finding::invalid(variable, &raw, instead));
             return Some(None);

@@ -63,6 +63,12 @@ pub struct Settings {
     pub slow_ms: u64,
     /// Bytes of memory for what was observed and not yet written.
     pub queue_bytes: u64,
+    /// Bytes on disk for rows that find no room in memory while the database is away; 0 is none.
+    pub spool_bytes: u64,
+    /// That folder, absolute; `None` is beside the database.
+    pub spool_path: Option<PathBuf>,
+    /// Whether each batch in it is forced to the disk.
+    pub spool_fsync: bool,
     /// Milliseconds that rows are gathered before they are written.
     pub flush_ms: u64,
     /// Seconds that the attempts of a run that was not sampled are held.
@@ -147,6 +153,10 @@ impl Settings {
         let queue = Number::limit(QUEUE_BYTES_RANGE, DEFAULT_QUEUE_BYTES);
         let flush = Number::neutral(FLUSH_MS_RANGE, DEFAULT_FLUSH_MS);
         let promote = Number::limit(PROMOTE_WINDOW_S_RANGE, DEFAULT_PROMOTE_WINDOW_S);
+        let spool = Number::limit(SPOOL_BYTES_RANGE, DEFAULT_SPOOL_BYTES);
+        let spool_bytes = r.number(v::SPOOL_BYTES, &spool, parse::bytes);
+        // Rows do not go to another folder than the one that was meant.
+        let spool_path = r.folder(v::SPOOL_PATH, "rows wait in memory alone");
         let telemetry = Telemetry::read(r);
         Self {
             enabled: enabled && private,
@@ -171,6 +181,17 @@ impl Settings {
             queue_bytes: r
                 .number(v::QUEUE_BYTES, &queue, parse::bytes)
                 .unwrap_or(DEFAULT_QUEUE_BYTES),
+            spool_bytes: if spool_path == Some(None) {
+                0
+            } else {
+                spool_bytes.unwrap_or(DEFAULT_SPOOL_BYTES)
+            },
+            spool_path: spool_path.flatten(),
+            spool_fsync: r.boolean(
+                v::SPOOL_FSYNC,
+                DEFAULT_SPOOL_FSYNC,
+                "the system decides when the spool reaches the disk",
+            ),
             flush_ms: r
                 .number(v::FLUSH_MS, &flush, parse::whole)
                 .unwrap_or(DEFAULT_FLUSH_MS),

@@ -95,6 +95,12 @@ variables! {
         "A step or run slower than this is recorded whatever the sample rate.");
     QUEUE_BYTES = var("OMNITRACE_QUEUE_BYTES", "8MiB", "bytes from 65536 to 1073741824, as 8388608, 8MiB or 8 MB",
         "Memory for what was observed and not yet written.");
+    SPOOL_BYTES = var("OMNITRACE_SPOOL_BYTES", "64MiB", "bytes from 0 to 1099511627776, as 67108864, 64MiB or 64 MB",
+        "Disk for rows that find no room in memory while the database is away; 0 is none.");
+    SPOOL_PATH = var("OMNITRACE_SPOOL_PATH", "", "the path of a folder",
+        "That folder; beside a SQLite file by default (omnitrace.db.spool), else omnitrace.spool.");
+    SPOOL_FSYNC = var("OMNITRACE_SPOOL_FSYNC", "false", BOOL,
+        "Whether each batch in it is forced to the disk: slower, and safe when the power fails.");
     FLUSH_MS = var("OMNITRACE_FLUSH_MS", "200", "milliseconds from 10 to 60000",
         "How long rows are gathered before they are written together.");
     PROMOTE_WINDOW_S = var("OMNITRACE_PROMOTE_WINDOW_S", "300", "seconds from 0 to 86400",

@@ -26,6 +26,8 @@ use temporalio_common::{
     },
 };
 
+pub use temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor;
+
 pub use activity::ActivityRecorder;
 pub use plugin::{OmniTracePlugin, ReplayPlugin};
 pub(crate) use plugin::{activity_recorder, worker_recorder};

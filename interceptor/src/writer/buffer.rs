@@ -137,6 +137,14 @@ impl<T: Waits> Shelf<T> {
         self.sealed.len() + self.open.len()
     }
 
+    /// Whether something would find no room within so many bytes, nor a row to merge with.
+    fn refuses(&self, new: &T, room: usize) -> bool {
+        new.size() > room && {
+            let key = new.key();
+            !self.sealed.contains_key(&key) && !self.open.contains_key(&key)
+        }
+    }
+
     /// Puts something in, or merges it; something new only within so many bytes.
     fn put(&mut self, new: T, room: usize) -> Put {
         let key = new.key();
@@ -240,12 +248,26 @@ impl Buffer {
         self.limit.saturating_sub(self.bytes())
     }
 
-    pub(crate) fn run(&mut self, row: RunRow) -> Put {
-        let room = if row.incomplete {
+    fn room_for_run(&self, row: &RunRow) -> usize {
+        if row.incomplete {
             self.last_room()
         } else {
             self.room()
-        };
+        }
+    }
+
+    /// Whether there is no room for this row.
+    pub(crate) fn refuses_run(&self, row: &RunRow) -> bool {
+        self.runs.refuses(row, self.room_for_run(row))
+    }
+
+    /// Whether there is no room for this row.
+    pub(crate) fn refuses_event(&self, row: &EventRow) -> bool {
+        self.events.refuses(row, self.room())
+    }
+
+    pub(crate) fn run(&mut self, row: RunRow) -> Put {
+        let room = self.room_for_run(&row);
         self.runs.put(row, room)
     }
 

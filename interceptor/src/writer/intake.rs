@@ -11,7 +11,8 @@ use futures_util::FutureExt;
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy};
 use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
 
-use super::buffer::{Buffer, Put};
+use super::buffer::Put;
+use super::waiting::Waiting;
 use crate::attempt::{self, Attempt, AttemptSeen};
 use crate::clock;
 use crate::counters::{Counter, Counters};
@@ -33,7 +34,7 @@ pub(super) struct Intake {
     /// Runs recorded after all, and when that was decided.
     promoted: HashMap<RunKey, (SampledBy, Micros)>,
     held: Held,
-    pub(super) buffer: Buffer,
+    pub(super) waiting: Waiting,
     has_store: bool,
     counters: Counters,
     lost: Lost,
@@ -51,7 +52,7 @@ impl Intake {
         policy: Arc<Policy>,
         sampling: Sampling,
         slow_ms: i64,
-        buffer: Buffer,
+        waiting: Waiting,
         has_store: bool,
         counters: Counters,
         lost: Lost,
@@ -66,7 +67,7 @@ impl Intake {
             decided: HashMap::new(),
             promoted: HashMap::new(),
             held: Held::new(counters.clone()),
-            buffer,
+            waiting,
             has_store,
             counters,
             lost,
@@ -161,7 +162,7 @@ impl Intake {
     }
 
     fn high_water(&mut self, run: RunKey, scope: Scope, count: u32) {
-        let put = self.buffer.seen(HighWater { run, scope, count });
+        let put = self.waiting.seen(HighWater { run, scope, count });
         self.marked(put);
     }
 
@@ -391,13 +392,13 @@ impl Intake {
 
     fn put_event(&mut self, row: EventRow, seq: Option<u64>) {
         let run = row.run.clone();
-        let put = self.buffer.event(row);
+        let put = self.waiting.event(row);
         self.placed(put, &run, seq);
     }
 
     fn put_run(&mut self, row: RunRow, seq: Option<u64>) {
         let run = row.key.clone();
-        let put = self.buffer.run(row);
+        let put = self.waiting.run(row);
         self.placed(put, &run, seq);
     }
 
@@ -451,7 +452,7 @@ impl Intake {
     /// Tells other processes of a run that is recorded after all.
     fn announce(&mut self, run: RunKey, reason: SampledBy, at: Micros) {
         if self.has_store {
-            let put = self.buffer.promotion(Promotion { run, reason, at });
+            let put = self.waiting.promotion(Promotion { run, reason, at });
             self.marked(put);
         }
     }

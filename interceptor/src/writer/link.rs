@@ -1,18 +1,49 @@
 //! The writer's connection to its database: opened late, opened again, tried again.
 //!
 //! Invariant: nothing here blocks the writer: every call to the database runs as a task of its own,
-//! at most one at a time, and a refused batch comes back whole.
+//! at most one at a time, and a refused batch comes back whole. A database that refused several times
+//! in a row is asked with one row before it is offered a batch.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, Promotion, Store, WriteReport};
+use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, Promotion, Store, WriteError, WriteReport};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Refusals in a row after which the database is asked with something small first.
+const TRIPS_AFTER: u32 = 5;
+
+/// How long a write may take, as over a connection that was cut without a word.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A circuit breaker's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Breaker {
+    /// The database takes rows.
+    #[default]
+    Closed,
+    /// It refused several times in a row, and is left alone for a while.
+    Open,
+    /// It is asked whether it takes one row.
+    HalfOpen,
+}
+
+impl Breaker {
+    /// As it is reported.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
 
 /// What a finished call brought.
 #[derive(Debug)]
@@ -32,6 +63,8 @@ pub(crate) struct Link {
     writing: Arc<Batch>,
     backoff: ExponentialBackoff,
     not_before: Option<Instant>,
+    /// Refusals since the last success.
+    refusals: u32,
     /// The last error, until a write succeeds.
     pub(crate) error: Option<String>,
 }
@@ -46,6 +79,7 @@ impl Link {
             writing: Arc::default(),
             backoff: backoff(),
             not_before: None,
+            refusals: 0,
             error: None,
         }
     }
@@ -65,9 +99,25 @@ impl Link {
         self.backoff = backoff();
     }
 
-    /// Rows that the running call writes.
-    pub(crate) fn rows_writing(&self) -> usize {
-        self.writing.runs.len() + self.writing.events.len()
+    /// Whether the database is to be asked with something small.
+    pub(crate) fn is_tripped(&self) -> bool {
+        self.refusals >= TRIPS_AFTER
+    }
+
+    pub(crate) fn breaker(&self) -> Breaker {
+        match (self.is_tripped(), self.is_busy()) {
+            (false, _) => Breaker::Closed,
+            (true, false) => Breaker::Open,
+            (true, true) => Breaker::HalfOpen,
+        }
+    }
+
+    /// What the running call writes; whether the database takes it will never be known.
+    pub(crate) fn cut_off(&mut self) -> Batch {
+        if let Some(running) = self.running.take() {
+            running.abort();
+        }
+        Arc::unwrap_or_clone(std::mem::take(&mut self.writing))
     }
 
     /// Begins to write a batch.
@@ -83,7 +133,12 @@ impl Link {
                     Err(error) => return (None, Done::Refused(batch, error.to_string())),
                 },
             };
-            let done = match store.write(&batch).await {
+            let written = timeout(WRITE_LIMIT, store.write(&batch)).await;
+            let written = written.unwrap_or_else(|_| {
+                let limit = WRITE_LIMIT.as_secs();
+                Err(WriteError::Retry(format!("no answer within {limit} s")))
+            });
+            let done = match written {
                 Ok(report) => Done::Written(report),
                 Err(error) => {
                     // Opened anew before the next try: a connection made while the file was
@@ -133,11 +188,13 @@ impl Link {
                 let wait = self.backoff.next().unwrap_or(MAX_BACKOFF);
                 self.not_before = Some(Instant::now() + wait);
                 self.error = Some(error.clone());
+                self.refusals = self.refusals.saturating_add(1);
             }
             Done::Written(_) => {
                 self.backoff = backoff();
                 self.not_before = None;
                 self.error = None;
+                self.refusals = 0;
             }
             Done::Promotions(_) => {}
         }

@@ -7,13 +7,15 @@
 mod buffer;
 mod intake;
 mod link;
+mod spool;
+mod waiting;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use omnitrace_store::row::Micros;
-use omnitrace_store::{DatabaseUrl, OpenOptions, ProcessReport, WriteReport};
+use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, ProcessReport, WriteReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
@@ -23,7 +25,11 @@ use crate::policy::Policy;
 use crate::queue::{Item, Lost};
 use crate::sampling::Sampling;
 use intake::Intake;
+pub use link::Breaker;
 use link::{Done, Link};
+use spool::Spool;
+pub(crate) use spool::SpoolOptions;
+use waiting::{Origin, Waiting};
 
 /// How the writer works.
 #[derive(Debug)]
@@ -35,6 +41,7 @@ pub(crate) struct WriterOptions {
     pub(crate) promote_window: Duration,
     pub(crate) buffer_bytes: usize,
     pub(crate) database: Option<(DatabaseUrl, OpenOptions)>,
+    pub(crate) spool: Option<SpoolOptions>,
     pub(crate) process: ProcessReport,
 }
 
@@ -51,11 +58,25 @@ pub(crate) enum Control {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauges {
     live_recorders: Arc<AtomicUsize>,
+    spool_bytes: Arc<AtomicU64>,
+    breaker: Arc<Mutex<Breaker>>,
 }
 
 impl Gauges {
     pub(crate) fn live_recorders(&self) -> usize {
         self.live_recorders.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn spool_bytes(&self) -> u64 {
+        self.spool_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn breaker(&self) -> Breaker {
+        *self.locked_breaker()
+    }
+
+    fn locked_breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,6 +88,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// How long the writer goes on without anyone who could shut it down.
 const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// How often the writer looks for what processes that are gone have left on disk.
+const ADOPT_EVERY: Duration = Duration::from_secs(10);
 
 /// Observations taken in before the writer looks up again.
 const INTAKE_BURST: usize = 64;
@@ -107,6 +131,9 @@ struct Writer {
     flushes: Vec<oneshot::Sender<Result<(), String>>>,
     process: ProcessReport,
     reported_at: Option<Instant>,
+    adopted_at: Option<Instant>,
+    /// Where the batch that is being written came from.
+    origin: Origin,
 }
 
 enum Next {
@@ -120,13 +147,16 @@ enum Next {
 impl Writer {
     fn new(options: WriterOptions, counters: Counters, lost: Lost, gauges: Gauges) -> Self {
         let has_store = options.database.is_some();
+        let buffer = buffer::Buffer::new(if has_store { options.buffer_bytes } else { 0 });
+        let spool = options.spool.filter(|_| has_store);
+        let spool = spool.map(|spool| Spool::new(spool, &options.process.id));
         Self {
             link: options.database.map(|(url, open)| Link::new(url, open)),
             intake: Intake::new(
                 options.policy,
                 options.sampling,
                 options.slow_ms,
-                buffer::Buffer::new(if has_store { options.buffer_bytes } else { 0 }),
+                Waiting::new(buffer, spool, counters.clone()),
                 has_store,
                 counters.clone(),
                 lost,
@@ -140,6 +170,8 @@ impl Writer {
             flushes: Vec::new(),
             process: options.process,
             reported_at: None,
+            adopted_at: None,
+            origin: Origin::Memory,
         }
     }
 
@@ -175,7 +207,7 @@ impl Writer {
                 Next::Control(Some(Control::Flush(reply))) => {
                     self.drain(&mut items).await;
                     self.intake.mark_losses();
-                    self.intake.buffer.seal();
+                    self.intake.waiting.seal();
                     self.flushes.push(reply);
                     if let Some(link) = &mut self.link {
                         link.hurry();
@@ -238,7 +270,9 @@ impl Writer {
     fn after_intake(&mut self) {
         let live = self.intake.live_recorders();
         self.gauges.live_recorders.store(live, Ordering::Relaxed);
-        if self.intake.buffer.is_empty() {
+        let spooled = self.intake.waiting.spool_bytes();
+        self.gauges.spool_bytes.store(spooled, Ordering::Relaxed);
+        if self.intake.waiting.is_empty() {
             self.waiting_since = None;
         } else if self.waiting_since.is_none() {
             self.waiting_since = Some(Instant::now());
@@ -248,7 +282,7 @@ impl Writer {
     /// When the next batch is to be written, if any waits and no other is on its way.
     fn write_at(&self) -> Option<Instant> {
         let link = self.link.as_ref().filter(|link| !link.is_busy())?;
-        let hurry = self.intake.buffer.is_batch() || !self.flushes.is_empty();
+        let hurry = self.intake.waiting.is_batch() || !self.flushes.is_empty();
         let due = if hurry {
             self.waiting_since?
         } else {
@@ -264,7 +298,15 @@ impl Writer {
         let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
             return;
         };
-        let mut batch = self.intake.buffer.take();
+        let mut batch = if link.is_tripped() {
+            // The report alone.
+            self.origin = Origin::Memory;
+            Batch::default()
+        } else {
+            let (batch, origin) = self.intake.waiting.next();
+            self.origin = origin;
+            batch
+        };
         let report_due = self
             .reported_at
             .is_none_or(|at| at.elapsed() >= REPORT_EVERY);
@@ -275,19 +317,29 @@ impl Writer {
             batch.process = Some(self.process.clone());
         }
         link.write(batch);
-        self.waiting_since = (!self.intake.buffer.is_empty()).then(Instant::now);
+        self.waiting_since = (!self.intake.waiting.is_empty()).then(Instant::now);
+        self.tell_breaker();
+    }
+
+    fn tell_breaker(&self) {
+        if let Some(link) = &self.link {
+            *self.gauges.locked_breaker() = link.breaker();
+        }
     }
 
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Written(report) => self.count(&report),
+            Done::Written(report) => {
+                self.intake.waiting.stored(self.origin);
+                self.count(&report);
+            }
             Done::Refused(batch, error) => {
                 if self.counters.get(Counter::WriteErrors) == 0 {
                     tracing::warn!(%error, "OmniTrace cannot store rows; they wait in memory");
                 }
                 self.counters.add(Counter::WriteErrors, 1);
-                let merged = self.intake.buffer.put_back(Arc::unwrap_or_clone(batch));
-                self.counters.add(Counter::RowsUnchanged, merged);
+                let batch = Arc::unwrap_or_clone(batch);
+                self.intake.waiting.refused(batch, self.origin);
                 let failed = std::mem::take(&mut self.flushes);
                 for reply in failed {
                     // `Err` means: nobody waits for the answer.
@@ -296,6 +348,7 @@ impl Writer {
             }
             Done::Promotions(promotions) => self.intake.promoted(&promotions),
         }
+        self.tell_breaker();
     }
 
     fn count(&self, report: &WriteReport) {
@@ -311,7 +364,7 @@ impl Writer {
 
     fn answer_flushes(&mut self) {
         let busy = self.link.as_ref().is_some_and(Link::is_busy);
-        if !busy && self.intake.buffer.is_unsealed() {
+        if !busy && self.intake.waiting.is_unsealed() {
             for reply in self.flushes.drain(..) {
                 // `Err` means: nobody waits for the answer.
                 let _ = reply.send(Ok(()));
@@ -323,6 +376,10 @@ impl Writer {
         let now = clock::now();
         let window = Micros::try_from(self.promote_window.as_micros()).unwrap_or(Micros::MAX);
         self.intake.housekeeping(now, window);
+        if self.adopted_at.is_none_or(|at| at.elapsed() >= ADOPT_EVERY) {
+            self.adopted_at = Some(Instant::now());
+            self.intake.waiting.adopt();
+        }
         let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
             return;
         };
@@ -350,18 +407,17 @@ impl Writer {
             link.hurry();
         }
         let mut reported = false;
-        let mut cut_off = 0;
         while let Some(link) = &mut self.link {
             if link.is_busy() {
                 let Ok(done) = timeout_at(deadline, link.done()).await else {
-                    // Whether the database took them will never be known.
-                    cut_off = link.rows_writing();
+                    let batch = link.cut_off();
+                    self.intake.waiting.refused(batch, self.origin);
                     break;
                 };
                 self.finish(done);
                 continue;
             }
-            if self.intake.buffer.is_empty() && reported {
+            if self.intake.waiting.is_empty() && reported {
                 break;
             }
             let at = link.not_before().unwrap_or_else(Instant::now);
@@ -370,10 +426,10 @@ impl Writer {
             }
             tokio::time::sleep_until(at).await;
             // What this write brings is reported by one more.
-            reported = self.intake.buffer.is_empty();
+            reported = self.intake.waiting.is_empty();
             self.write(true);
         }
-        let left = self.intake.buffer.rows() + cut_off;
+        let left = self.intake.waiting.leave();
         self.counters.add(Counter::RowsDroppedShutdown, left as u64);
         let error = self.link.as_ref().and_then(|link| link.error.as_deref());
         let result = match (left, error) {

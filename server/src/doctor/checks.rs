@@ -1,11 +1,10 @@
 //! The checks of the configuration and of the store.
 
-use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use omnitrace::config::Settings;
-use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store};
+use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store, WriteError};
 
 use super::Check;
 use crate::database;
@@ -75,7 +74,7 @@ async fn stored(url: Option<&str>, now: Timestamp) -> Vec<Check> {
     if let Err(error) = read {
         checks.push(Check::fail("read", error.to_string(), None));
     }
-    checks.insert(checks.len().min(2), writable(&database));
+    checks.insert(checks.len().min(2), writable(&database).await);
     checks
 }
 
@@ -116,25 +115,26 @@ async fn read(store: &Store, now: Timestamp, checks: &mut Vec<Check>) -> Result<
     Ok(())
 }
 
-/// Whether this user may write the file, and the folder, where SQLite makes its log. Opening a file
-/// to append to it changes nothing.
-fn writable(database: &DatabaseUrl) -> Check {
-    let DatabaseUrl::Sqlite(path) = database else {
-        return Check::ok("writable", "not checked for this kind of database");
+/// How long a check waits for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether a worker that runs as this user could record now.
+async fn writable(database: &DatabaseUrl) -> Check {
+    let reason = match Store::probe(database, PATIENCE).await {
+        Ok(()) => return Check::ok("writable", "yes, by this user"),
+        Err(WriteError::Retry(reason) | WriteError::Corrupt(reason)) => reason,
+        Err(error) => error.to_string(),
     };
-    if let Err(error) = OpenOptions::new().append(true).open(path) {
-        let hint = "a worker that runs as this user can't record: give it write access";
-        return Check::fail("writable", format!("no: {error}"), Some(hint));
-    }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    match fs::metadata(folder) {
-        Ok(folder) if folder.permissions().readonly() => Check::fail(
-            "writable",
-            "the file yes, its folder no",
-            Some("SQLite keeps its log beside the file: give write access to the folder too"),
-        ),
-        _ => Check::ok("writable", "yes, by this user"),
-    }
+    let hint = if reason.contains("locked") {
+        "another process holds the database; workers keep their rows until it lets go"
+    } else if reason.contains("full") || reason.contains("I/O") {
+        "make room on its disk; workers keep their rows until then, as long as their memory and \
+         spool last"
+    } else {
+        "a worker that runs as this user can't record: give it write access, to the folder of a \
+         file too"
+    };
+    Check::fail("writable", format!("no: {reason}"), Some(hint))
 }
 
 fn processes(reports: &[ProcessReport], now: Timestamp, checks: &mut Vec<Check>) {
@@ -185,8 +185,8 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
                 "more was observed than the recorder's queue holds: raise OMNITRACE_QUEUE_BYTES"
             }
             "buffer_full" => {
-                "the database was away or too slow for longer than the buffer lasts: look at its \
-                 disk and load"
+                "the database was away or too slow for longer than buffer and spool last: look at its \
+                 disk and load, or raise OMNITRACE_SPOOL_BYTES"
             }
             "run_incomplete" => {
                 "an earlier observation of the same runs was dropped: they are whole again once a \
@@ -196,8 +196,10 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
             "step_cap" => "steps had more attempts, or attempts more events, than are kept",
             "no_store" => "there was no store: set OMNITRACE_DATABASE_URL to keep rows",
             "shutdown" => {
-                "the process ended before its rows were stored: call `shutdown` with more time"
+                "the process ended before its rows were stored, and its spool had no room: call \
+                 `shutdown` with more time, or raise OMNITRACE_SPOOL_BYTES"
             }
+            "spool" => "rows that waited on disk could not be read back: look at that disk",
             "held_full" => {
                 "more runs that sampling left out were open than are held: they are missing if \
                  they failed"

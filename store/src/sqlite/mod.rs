@@ -15,6 +15,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::RwLock;
 
@@ -82,6 +83,12 @@ impl SqliteStore {
             ));
         }
         Ok(report)
+    }
+
+    pub(crate) async fn probe(path: &Path, patience: Duration) -> Result<(), WriteError> {
+        open::probe(path, patience)
+            .await
+            .map_err(|e| error::write_error(&e))
     }
 
     pub(crate) async fn close(&self) {

@@ -16,6 +16,8 @@ use crate::store::{OpenError, OpenOptions};
 
 /// Each connection is a thread.
 const MAX_READERS: u32 = 4;
+/// What a probe writes, to be taken back.
+const PROBE_BYTES: usize = 64 << 10;
 /// Between tries to open: switching a new file to a write-ahead log fails at once when another
 /// process does it too.
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -161,4 +163,24 @@ async fn connect(
             done => return done,
         }
     }
+}
+
+/// Whether a row could be written now: writes one and takes it back.
+pub(super) async fn probe(path: &Path, patience: Duration) -> Result<(), sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(patience)
+        // So small that what is written reaches the log before it is taken back.
+        .pragma("cache_size", "1")
+        .pragma("cache_spill", "1");
+    let mut connection = options.connect().await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let probe = "INSERT INTO omnitrace_processes VALUES ('probe', '', '', 0, '', 0, 0, ?)";
+    let written = sqlx::query(probe)
+        .bind("x".repeat(PROBE_BYTES))
+        .execute(&mut *transaction)
+        .await;
+    transaction.rollback().await?;
+    connection.close().await?;
+    written.map(drop)
 }

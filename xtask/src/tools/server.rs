@@ -99,7 +99,7 @@ impl Server {
 
     /// Makes the namespace; true once it is there.
     fn has_namespace(&self, address: &str) -> Result<bool, Error> {
-        let mut ask = |verb| {
+        let ask = |verb| {
             let mut command = Command::new(&self.cli);
             command.args(["operator", "namespace", verb, "-n", "default"]);
             command.args(["--address", address]);
@@ -149,7 +149,12 @@ fn settings(ports: [u16; 9], dynamic: &Path) -> String {
         )
     };
     let services = [
-        service("frontend", frontend, ports[2], &format!(", httpPort: {http}")),
+        service(
+            "frontend",
+            frontend,
+            ports[2],
+            &format!(", httpPort: {http}"),
+        ),
         service("matching", ports[3], ports[4], ""),
         service("history", ports[5], ports[6], ""),
         service("worker", ports[7], ports[8], ""),

@@ -34,6 +34,7 @@ proptest! {
         prop_assert!(MAX_EVENT_BYTES_RANGE.contains(&s.max_event_bytes));
         prop_assert!(SLOW_MS_RANGE.contains(&s.slow_ms));
         prop_assert!(QUEUE_BYTES_RANGE.contains(&s.queue_bytes));
+        prop_assert!(SPOOL_BYTES_RANGE.contains(&s.spool_bytes));
         prop_assert!(FLUSH_MS_RANGE.contains(&s.flush_ms));
         prop_assert!(PROMOTE_WINDOW_S_RANGE.contains(&s.promote_window_s));
         if let Some(path) = &s.prices {
