@@ -172,6 +172,7 @@ impl Outage {
 /// What `omnitrace doctor` says of a database, and whether all is well.
 fn doctor(file: &Path) -> (bool, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_omnitrace-under-test"))
+        .env_clear()
         .args(["doctor", "--database-url"])
         .arg(format!("sqlite://{}", file.display()))
         .output()

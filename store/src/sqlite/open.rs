@@ -180,7 +180,9 @@ pub(super) async fn probe(path: &Path, patience: Duration) -> Result<(), sqlx::E
         .bind("x".repeat(PROBE_BYTES))
         .execute(&mut *transaction)
         .await;
-    transaction.rollback().await?;
-    connection.close().await?;
-    written.map(drop)
+    // A refused row may have ended the transaction by itself.
+    let taken_back = transaction.rollback().await;
+    // Whether it closes well is of no interest any more.
+    let _ = connection.close().await;
+    written.map(drop).and(taken_back)
 }
