@@ -10,9 +10,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::error::{is_busy, one_line, open_reason, reason};
+use super::error::{is_busy, open_reason};
 use super::schema;
-use crate::store::{OpenError, OpenOptions};
+use crate::store::{Migrated, OpenError, OpenOptions, one_line, reason};
 
 /// Each connection is a thread.
 const MAX_READERS: u32 = 4;
@@ -27,6 +27,8 @@ pub(super) struct Opened {
     /// `None` when the store is for reading alone, or closed.
     writer: Mutex<Option<SqliteConnection>>,
     file: FileId,
+    /// What opening it did to its schema.
+    pub(super) migrated: Migrated,
 }
 
 impl Opened {
@@ -125,7 +127,7 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Opened, O
     let mut connection = connect(&first, options.busy_timeout)
         .await
         .map_err(|e| unusable(open_reason(&e)))?;
-    schema::bring_up(&mut connection, migrate, &shown).await?;
+    let migrated = schema::bring_up(&mut connection, migrate, &shown).await?;
     let file = FileId::of(path).map_err(|e| unusable(one_line(&e.to_string())))?;
     let writer = if options.read_only {
         connection
@@ -145,6 +147,7 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Opened, O
         readers,
         writer: Mutex::new(writer),
         file,
+        migrated,
     })
 }
 
