@@ -11,7 +11,14 @@ pub mod row;
 pub mod tree;
 
 mod derive;
+mod postgres;
+mod sql;
 mod sqlite;
 mod store;
+mod url;
 
+pub use postgres::{
+    DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, MAX_CONNECTIONS,
+    PostgresUrl,
+};
 pub use store::*;

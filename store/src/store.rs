@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::postgres::{PostgresStore, PostgresUrl};
 use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
+use crate::sql::read;
 use crate::sqlite::SqliteStore;
 
 /// Event rows that are stored of one run, unless configured otherwise.
@@ -21,6 +23,8 @@ pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum DatabaseUrl {
     /// A file, as an absolute path.
     Sqlite(std::path::PathBuf),
+    /// A PostgreSQL server.
+    Postgres(PostgresUrl),
 }
 
 /// How a store is opened.
@@ -33,7 +37,7 @@ pub struct OpenOptions {
     pub migrate: bool,
     /// Open for reading alone: nothing is created, migrated or written.
     pub read_only: bool,
-    /// How long a write waits for another process that holds the database.
+    /// How long a write waits for another process that holds an SQLite file.
     pub busy_timeout: Duration,
 }
 
@@ -197,13 +201,16 @@ pub struct StoreStats {
 #[non_exhaustive]
 pub enum UrlError {
     /// Not one of the known schemes. The URL is not repeated: it may hold a password.
-    #[error("a database URL begins with sqlite://")]
+    #[error("a database URL begins with sqlite:// or postgres://")]
     Scheme,
     /// No path.
     #[error(
         "a sqlite:// URL needs a file name, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db"
     )]
     NoPath,
+    /// No URL of a PostgreSQL server. What is said repeats nothing of it but names of parameters.
+    #[error("not a postgres:// URL, as postgres://user@host:5432/database: {0}")]
+    Postgres(String),
 }
 
 /// Why a store could not be opened. Each message says what to do.
@@ -226,18 +233,49 @@ pub enum OpenError {
         /// One line.
         reason: String,
     },
+    /// Its schema is older than this program needs, and was not to be changed.
+    #[error(
+        "the database at {path} has schema {found}, this program needs {known}: run `omnitrace \
+         migrate`, or start a worker with the plugin and OMNITRACE_MIGRATE=true on it"
+    )]
+    Older {
+        /// Absolute path, or host without credentials.
+        path: String,
+        /// Schema found; 0 is none.
+        found: i64,
+        /// Schema needed.
+        known: i64,
+    },
     /// Its schema is newer than this program.
     #[error(
         "the database at {path} has schema {found}, this program knows up to {known}: update OmniTrace"
     )]
     Newer {
-        /// Absolute path.
+        /// Absolute path, or host without credentials.
         path: String,
         /// Schema found.
         found: i64,
         /// Newest schema known.
         known: i64,
     },
+}
+
+/// What became of a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// Version before; 0 is no schema.
+    pub from: i64,
+    /// Version now.
+    pub to: i64,
+}
+
+impl Migrated {
+    pub(crate) fn none(version: i64) -> Self {
+        Self {
+            from: version,
+            to: version,
+        }
+    }
 }
 
 /// Why a batch was not written. Nothing of it is stored then.
@@ -261,12 +299,42 @@ pub enum ReadError {
     Database(String),
 }
 
+/// The text of the database alone, without what wraps it.
+pub(crate) fn reason(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(error) => one_line(error.message()),
+        None => one_line(&error.to_string()),
+    }
+}
+
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl From<sqlx::Error> for ReadError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(reason(&error))
+    }
+}
+
 /// An open store. Cheap to clone.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Store {
     /// SQLite.
     Sqlite(SqliteStore),
+    /// PostgreSQL.
+    Postgres(PostgresStore),
+}
+
+/// The same on whichever database it is.
+macro_rules! either {
+    ($self:ident, $store:ident => $do:expr) => {
+        match $self {
+            Self::Sqlite($store) => $do,
+            Self::Postgres($store) => $do,
+        }
+    };
 }
 
 impl Store {
@@ -277,6 +345,20 @@ impl Store {
     pub async fn open(url: &DatabaseUrl, options: OpenOptions) -> Result<Self, OpenError> {
         match url {
             DatabaseUrl::Sqlite(path) => SqliteStore::open(path, options).await.map(Self::Sqlite),
+            DatabaseUrl::Postgres(url) => {
+                PostgresStore::open(url, options).await.map(Self::Postgres)
+            }
+        }
+    }
+
+    /// Creates a missing database's tables, or brings older ones up to date.
+    ///
+    /// # Errors
+    /// When the database is unusable, newer than this program, or may not be changed.
+    pub async fn migrate(url: &DatabaseUrl) -> Result<Migrated, OpenError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => SqliteStore::migrate(path).await,
+            DatabaseUrl::Postgres(url) => PostgresStore::migrate(url).await,
         }
     }
 
@@ -288,6 +370,7 @@ impl Store {
     pub async fn probe(url: &DatabaseUrl, patience: Duration) -> Result<(), WriteError> {
         match url {
             DatabaseUrl::Sqlite(path) => SqliteStore::probe(path, patience).await,
+            DatabaseUrl::Postgres(url) => PostgresStore::probe(url).await,
         }
     }
 
@@ -296,9 +379,7 @@ impl Store {
     /// # Errors
     /// When the database did not take it; nothing of it is stored then.
     pub async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
-        match self {
-            Self::Sqlite(store) => store.write(batch).await,
-        }
+        either!(self, store => store.write(batch).await)
     }
 
     /// Runs, newest first.
@@ -306,9 +387,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.list_runs(filter).await,
-        }
+        either!(self, store => read::list_runs(store, filter).await)
     }
 
     /// Runs with this workflow id, newest first, in one namespace or in any.
@@ -320,9 +399,7 @@ impl Store {
         namespace: Option<&str>,
         workflow_id: &str,
     ) -> Result<Vec<RunRow>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.runs_of_workflow(namespace, workflow_id).await,
-        }
+        either!(self, store => read::runs_of_workflow(store, namespace, workflow_id).await)
     }
 
     /// Runs with this run id: one, but for ids made up by hand.
@@ -330,9 +407,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn runs_by_run_id(&self, run_id: &str) -> Result<Vec<RunRow>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.runs_by_run_id(run_id).await,
-        }
+        either!(self, store => read::runs_by_run_id(store, run_id).await)
     }
 
     /// Runs that this run started as children, oldest first.
@@ -340,9 +415,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn children(&self, run: &RunKey) -> Result<Vec<RunRow>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.children(run).await,
-        }
+        either!(self, store => read::children(store, run).await)
     }
 
     /// All rows of a run, in the order of their start.
@@ -350,9 +423,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn events(&self, run: &RunKey) -> Result<Vec<EventRow>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.events(run).await,
-        }
+        either!(self, store => read::events(store, run).await)
     }
 
     /// Runs of a namespace promoted at or after a moment.
@@ -360,9 +431,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn promotions_since(&self, at: Micros) -> Result<Vec<Promotion>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.promotions_since(at).await,
-        }
+        either!(self, store => read::promotions_since(store, at).await)
     }
 
     /// What the recording processes said of themselves, newest first.
@@ -370,9 +439,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn processes(&self) -> Result<Vec<ProcessReport>, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.processes().await,
-        }
+        either!(self, store => read::processes(store).await)
     }
 
     /// Rows and bytes.
@@ -380,15 +447,11 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn stats(&self) -> Result<StoreStats, ReadError> {
-        match self {
-            Self::Sqlite(store) => store.stats().await,
-        }
+        either!(self, store => store.stats().await)
     }
 
     /// Writes what is pending to disk and closes all connections.
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite(store) => store.close().await,
-        }
+        either!(self, store => store.close().await)
     }
 }

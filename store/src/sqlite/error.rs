@@ -1,6 +1,6 @@
 //! What SQLite says, as the store's errors: one line each.
 
-use crate::store::{ReadError, WriteError};
+use crate::store::{WriteError, reason};
 
 /// SQLITE_BUSY and SQLITE_LOCKED.
 const BUSY: [u32; 2] = [5, 6];
@@ -22,14 +22,6 @@ fn is_damaged(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| DAMAGED.contains(&code))
 }
 
-/// The text of the database alone, without what wraps it.
-pub(super) fn reason(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(error) => one_line(error.message()),
-        None => one_line(&error.to_string()),
-    }
-}
-
 /// Why a file could not be opened.
 pub(super) fn open_reason(error: &sqlx::Error) -> String {
     let reason = reason(error);
@@ -40,20 +32,10 @@ pub(super) fn open_reason(error: &sqlx::Error) -> String {
     }
 }
 
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 pub(super) fn write_error(error: &sqlx::Error) -> WriteError {
     if is_damaged(error) {
         WriteError::Corrupt(reason(error))
     } else {
         WriteError::Retry(reason(error))
-    }
-}
-
-impl From<sqlx::Error> for ReadError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(reason(&error))
     }
 }

@@ -4,23 +4,24 @@
 //! file is compared with the one that was opened, and after each commit again; if it was moved or
 //! deleted, the store opens anew and the writer offers its rows again.
 
-mod columns;
 mod error;
 mod open;
-mod read;
 mod schema;
-mod settle;
-mod url;
-mod write;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::{Connection, SqliteConnection};
 use tokio::sync::RwLock;
 
 use self::open::Opened;
-use crate::store::{Batch, OpenError, OpenOptions, ReadError, WriteError, WriteReport};
+use crate::sql::{read, write};
+use crate::store::{
+    Batch, Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, WriteReport,
+    one_line,
+};
 
 /// An open SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,6 +62,12 @@ impl SqliteStore {
         })))
     }
 
+    pub(crate) async fn migrate(path: &Path) -> Result<Migrated, OpenError> {
+        let opened = open::open(path, &OpenOptions::default()).await?;
+        opened.close().await;
+        Ok(opened.migrated)
+    }
+
     pub(crate) async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
         if self.0.options.read_only {
             return Err(WriteError::Retry("it is opened for reading".to_owned()));
@@ -68,13 +75,13 @@ impl SqliteStore {
         if batch.is_empty() {
             return Ok(WriteReport::default());
         }
-        let opened = (self.opened().await)
-            .map_err(|e| WriteError::Retry(error::one_line(&e.to_string())))?;
+        let opened =
+            (self.opened().await).map_err(|e| WriteError::Retry(one_line(&e.to_string())))?;
         let mut writer = opened.writer().await;
         let Some(connection) = writer.as_mut() else {
             return Err(WriteError::Retry("it is being closed".to_owned()));
         };
-        let report = write::write(connection, batch, self.0.options.max_events_per_run)
+        let report = in_transaction(connection, batch, self.0.options.max_events_per_run)
             .await
             .map_err(|e| error::write_error(&e))?;
         if !opened.is_in_place(&self.0.path) {
@@ -89,6 +96,28 @@ impl SqliteStore {
         open::probe(path, patience)
             .await
             .map_err(|e| error::write_error(&e))
+    }
+
+    pub(crate) async fn stats(&self) -> Result<StoreStats, ReadError> {
+        let (runs, events) = read::counts(self).await?;
+        let mut connection = self.readers().await?.acquire().await?;
+        let schema_version = schema::version(&mut connection).await?;
+        // The write-ahead log and its index lie beside the file while it is in use.
+        let bytes = ["", "-wal", "-shm"]
+            .iter()
+            .filter_map(|suffix| {
+                let mut path = self.0.path.clone().into_os_string();
+                path.push(suffix);
+                std::fs::metadata(path).ok()
+            })
+            .map(|meta| meta.len())
+            .sum();
+        Ok(StoreStats {
+            runs,
+            events,
+            bytes,
+            schema_version,
+        })
     }
 
     pub(crate) async fn close(&self) {
@@ -126,7 +155,18 @@ impl SqliteStore {
     async fn readers(&self) -> Result<sqlx::SqlitePool, ReadError> {
         match self.opened().await {
             Ok(opened) => Ok(opened.readers.clone()),
-            Err(e) => Err(ReadError::Database(error::one_line(&e.to_string()))),
+            Err(e) => Err(ReadError::Database(one_line(&e.to_string()))),
         }
     }
+}
+
+async fn in_transaction(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    max_events_per_run: u32,
+) -> Result<WriteReport, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let report = write::write(&mut *transaction, batch, max_events_per_run).await?;
+    transaction.commit().await?;
+    Ok(report)
 }

@@ -10,9 +10,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::error::{is_busy, one_line, open_reason, reason};
+use super::error::{is_busy, open_reason};
 use super::schema;
-use crate::store::{OpenError, OpenOptions};
+use crate::sql::PROBE;
+use crate::store::{Migrated, OpenError, OpenOptions, one_line, reason};
 
 /// Each connection is a thread.
 const MAX_READERS: u32 = 4;
@@ -29,6 +30,8 @@ pub(super) struct Opened {
     /// `None` when the store is for reading alone, or closed.
     writer: Mutex<Option<SqliteConnection>>,
     file: FileId,
+    /// What opening it did to its schema.
+    pub(super) migrated: Migrated,
 }
 
 impl Opened {
@@ -127,7 +130,7 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Opened, O
     let mut connection = connect(&first, options.busy_timeout)
         .await
         .map_err(|e| unusable(open_reason(&e)))?;
-    schema::bring_up(&mut connection, migrate, &shown).await?;
+    let migrated = schema::bring_up(&mut connection, migrate, &shown).await?;
     let file = FileId::of(path).map_err(|e| unusable(one_line(&e.to_string())))?;
     let writer = if options.read_only {
         connection
@@ -147,6 +150,7 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<Opened, O
         readers,
         writer: Mutex::new(writer),
         file,
+        migrated,
     })
 }
 
@@ -175,8 +179,7 @@ pub(super) async fn probe(path: &Path, patience: Duration) -> Result<(), sqlx::E
         .pragma("cache_spill", "1");
     let mut connection = options.connect().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let probe = "INSERT INTO omnitrace_processes VALUES ('probe', '', '', 0, '', 0, 0, ?)";
-    let written = sqlx::query(probe)
+    let written = sqlx::query(PROBE)
         .bind("x".repeat(PROBE_BYTES))
         .execute(&mut *transaction)
         .await;

@@ -6,8 +6,8 @@
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, SqliteConnection};
 
-use super::error::{one_line, open_reason};
-use crate::store::OpenError;
+use super::error::open_reason;
+use crate::store::{Migrated, OpenError, one_line};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
@@ -16,7 +16,7 @@ pub(super) async fn bring_up(
     connection: &mut SqliteConnection,
     migrate: bool,
     path: &str,
-) -> Result<(), OpenError> {
+) -> Result<Migrated, OpenError> {
     let unusable = |reason: String| OpenError::Unusable {
         path: path.to_owned(),
         reason,
@@ -37,24 +37,27 @@ pub(super) async fn bring_up(
     };
     let version = check(found(connection).await.map_err(said)?)?;
     if version == known {
-        return Ok(());
+        return Ok(Migrated::none(known));
     }
     if !migrate {
-        return Err(unusable(format!(
-            "it has schema {version}, this program needs {known}: start a worker with the plugin on it first"
-        )));
+        return Err(OpenError::Older {
+            path: path.to_owned(),
+            found: version,
+            known,
+        });
     }
     let mut transaction = connection
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(said)?;
     // Another process may have brought it up since, even further.
-    check(found(&mut transaction).await.map_err(said)?)?;
+    let from = check(found(&mut transaction).await.map_err(said)?)?;
     MIGRATIONS
         .run_direct(&mut *transaction)
         .await
         .map_err(|e| unusable(one_line(&e.to_string())))?;
-    transaction.commit().await.map_err(said)
+    transaction.commit().await.map_err(said)?;
+    Ok(Migrated { from, to: known })
 }
 
 enum Found {

@@ -4,10 +4,11 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the contract is the same for each database"
+)]
 
-mod cap;
-mod file;
-mod merge;
-mod read;
+mod postgres;
+mod sqlite;
 mod support;
-mod usage;

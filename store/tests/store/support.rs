@@ -7,16 +7,26 @@ use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, Status};
 use omnitrace_store::{
     Batch, DatabaseUrl, OpenOptions, ProcessReport, Promotion, Seen, Store, WriteReport,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
 
-/// A store in a folder that is deleted with it.
-pub(crate) struct TestStore {
-    pub(crate) store: Store,
-    folder: tempfile::TempDir,
+/// A database that is deleted with it.
+pub(crate) trait Database: Sized {
+    /// An empty one.
+    async fn make() -> Self;
+
+    fn url(&self) -> DatabaseUrl;
+
+    /// All columns of all rows of a table whose key begins with this namespace, but the namespace
+    /// itself.
+    async fn rows(&self, table: &str, namespace: &str) -> Vec<String>;
 }
 
-impl TestStore {
+/// A store of its own.
+pub(crate) struct TestStore<D> {
+    pub(crate) store: Store,
+    pub(crate) database: D,
+}
+
+impl<D: Database> TestStore<D> {
     pub(crate) async fn new() -> Self {
         Self::with(OpenOptions::default()).await
     }
@@ -28,48 +38,22 @@ impl TestStore {
     }
 
     pub(crate) async fn with(options: OpenOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(folder.path().join("test.db"));
-        let store = Store::open(&url, options).await.unwrap();
-        Self { store, folder }
-    }
-
-    pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("test.db")
+        let database = D::make().await;
+        let store = Store::open(&database.url(), options).await.unwrap();
+        Self { store, database }
     }
 
     pub(crate) fn url(&self) -> DatabaseUrl {
-        DatabaseUrl::Sqlite(self.path())
+        self.database.url()
     }
 
-    /// Another connection to the same database, past the store.
-    pub(crate) async fn connection(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.path());
-        SqliteConnection::connect_with(&options).await.unwrap()
-    }
-
-    /// All columns of all rows whose key begins with this namespace, but the namespace itself.
+    /// All rows whose key begins with this namespace.
     pub(crate) async fn tables(&self, namespace: &str) -> Vec<String> {
-        let mut connection = self.connection().await;
         let mut tables = Vec::new();
         for table in ["runs", "events", "cuts", "promotions"] {
-            let columns: Vec<String> = sqlx::query_scalar(
-                "SELECT name FROM pragma_table_info(?) WHERE name NOT IN ('namespace', 'span_id') ORDER BY cid",
-            )
-            .bind(format!("omnitrace_{table}"))
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-            assert!(columns.len() > 3, "{columns:?}");
-            let quoted: Vec<String> = (columns.iter())
-                .map(|c| format!("'{c}=' || quote({c})"))
-                .collect();
-            let sql = format!(
-                "SELECT '{table}: ' || {} FROM omnitrace_{table} WHERE namespace = ? ORDER BY 1",
-                quoted.join(" || ' ' || ")
-            );
-            let rows = sqlx::query_scalar::<_, String>(&sql).bind(namespace);
-            tables.extend(rows.fetch_all(&mut connection).await.unwrap());
+            let table = format!("omnitrace_{table}");
+            let rows = self.database.rows(&table, namespace).await;
+            tables.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
         tables
     }

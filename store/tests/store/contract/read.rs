@@ -3,7 +3,8 @@
 use omnitrace_store::row::{EventRow, RunKey, RunRow, SampledBy, Status};
 use omnitrace_store::{Batch, Promotion, RunFilter};
 
-use crate::support::{TestStore, event, events, run_key, runs};
+use super::TestStore;
+use crate::support::{event, events, run_key, runs};
 
 fn run(run_id: &str, started_at: i64) -> RunRow {
     RunRow {

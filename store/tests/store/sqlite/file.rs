@@ -6,7 +6,8 @@ use omnitrace_store::row::RunRow;
 use omnitrace_store::{DatabaseUrl, OpenError, OpenOptions, ReadError, Store, WriteError};
 use sqlx::Executor;
 
-use crate::support::{TestStore, events, run_key, runs, step};
+use super::TestStore;
+use crate::support::{events, run_key, runs, step};
 
 fn read_only() -> OpenOptions {
     let mut options = OpenOptions::default();
@@ -33,14 +34,14 @@ async fn rows_are_there_after_reopening() {
 async fn a_closed_store_says_so_and_makes_no_file() {
     let test = TestStore::new().await;
     test.store.close().await;
-    std::fs::remove_file(test.path()).unwrap();
+    std::fs::remove_file(test.database.path()).unwrap();
     let error = test
         .store
         .write(&runs(vec![RunRow::new(run_key("r1"))]))
         .await
         .unwrap_err();
     assert!(error.to_string().contains("closed"), "{error}");
-    assert!(!test.path().exists());
+    assert!(!test.database.path().exists());
 }
 
 #[tokio::test]
@@ -63,7 +64,7 @@ async fn a_newer_schema_is_left_alone() {
     let test = TestStore::new().await;
     test.store.close().await;
     let sql = "INSERT INTO _sqlx_migrations VALUES (99, 'later', '2030-01-01', true, x'00', 0)";
-    test.connection().await.execute(sql).await.unwrap();
+    test.database.connection().await.execute(sql).await.unwrap();
     for options in [OpenOptions::default(), read_only()] {
         let error = Store::open(&test.url(), options).await.unwrap_err();
         assert!(
@@ -176,7 +177,7 @@ async fn a_locked_database_is_tried_again() {
     options.busy_timeout = Duration::from_millis(50);
     let test = TestStore::with(options).await;
     let batch = runs(vec![RunRow::new(run_key("r1"))]);
-    let mut other = test.connection().await;
+    let mut other = test.database.connection().await;
     other.execute("BEGIN IMMEDIATE").await.unwrap();
     let error = test.store.write(&batch).await.unwrap_err();
     assert!(
@@ -194,17 +195,17 @@ async fn a_deleted_or_moved_file_is_made_anew() {
     let test = TestStore::new().await;
     let batch = |id: &str| runs(vec![RunRow::new(run_key(id))]);
     test.offer(&batch("r1")).await;
-    std::fs::remove_file(test.path()).unwrap();
+    std::fs::remove_file(test.database.path()).unwrap();
     test.offer(&batch("r2")).await;
     assert_eq!(test.store.stats().await.unwrap().runs, 1);
 
-    let moved = test.path().with_extension("old");
-    std::fs::rename(test.path(), &moved).unwrap();
+    let moved = test.database.path().with_extension("old");
+    std::fs::rename(test.database.path(), &moved).unwrap();
     // Reading comes first here: it must not look into the file that was moved.
     assert_eq!(test.store.stats().await.unwrap().runs, 0);
     test.offer(&batch("r3")).await;
     test.store.close().await;
-    for (path, run_id) in [(test.path(), "r3"), (moved, "r2")] {
+    for (path, run_id) in [(test.database.path(), "r3"), (moved, "r2")] {
         let store = Store::open(&DatabaseUrl::Sqlite(path), OpenOptions::default())
             .await
             .unwrap();
@@ -238,12 +239,12 @@ async fn a_file_that_vanished_is_not_made_anew_for_reading() {
     let test = TestStore::new().await;
     let reader = Store::open(&test.url(), read_only()).await.unwrap();
     test.store.close().await;
-    std::fs::remove_file(test.path()).unwrap();
+    std::fs::remove_file(test.database.path()).unwrap();
     let ReadError::Database(said) = reader.stats().await.unwrap_err() else {
         panic!()
     };
     assert!(said.contains("no database at"), "{said}");
-    assert!(!test.path().exists());
+    assert!(!test.database.path().exists());
 }
 
 #[tokio::test]
@@ -255,12 +256,12 @@ async fn damage_is_told_apart_from_what_passes() {
         .await
         .unwrap();
     // All pages but the first, which holds the schema: the file still opens.
-    let mut bytes = std::fs::read(test.path()).unwrap();
+    let mut bytes = std::fs::read(test.database.path()).unwrap();
     bytes[4096..].fill(0xA5);
     use std::io::Write as _;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
-        .open(test.path())
+        .open(test.database.path())
         .unwrap();
     file.write_all(&bytes).unwrap();
     let error = store

@@ -3,7 +3,8 @@
 use omnitrace_store::Batch;
 use omnitrace_store::row::{EventRow, RunKey, RunRow};
 
-use crate::support::{TestStore, attempt, event, inner, proposed, run_key, step};
+use super::TestStore;
+use crate::support::{attempt, event, inner, proposed, run_key, step};
 
 fn tokens(row: EventRow, tokens: i64) -> EventRow {
     EventRow {

@@ -14,8 +14,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::TestStore;
 use crate::support::{
-    TestStore, Write, attempt, closed_run, event, events, inner, proposed, run_key, runs, step,
+    Write, attempt, closed_run, event, events, inner, proposed, run_key, runs, step,
 };
 
 fn phase() -> impl Strategy<Value = Phase> {
@@ -302,7 +303,7 @@ fn any_order_of_writes_leaves_what_the_pure_rule_says() {
     let test = runtime.block_on(TestStore::new());
     let case = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config {
-        cases: 100,
+        cases: super::CASES,
         failure_persistence: None,
         ..Config::default()
     });

@@ -1,20 +1,26 @@
-//! Database URLs of SQLite files.
+//! Database URLs.
 //!
-//! Invariant: a parsed URL holds an absolute path, so that what is printed says where the file is
-//! whatever the working directory.
+//! Invariant: a parsed URL of a file holds an absolute path, so that what is printed says where the
+//! file is whatever the working directory. A server's is printed without its password.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::postgres::PostgresUrl;
 use crate::store::{DatabaseUrl, UrlError};
 
 impl DatabaseUrl {
-    /// Reads `sqlite://name.db`, `sqlite:name.db` (both against `cwd`) or `sqlite:///absolute.db`.
+    /// Reads `sqlite://name.db`, `sqlite:name.db` (both against `cwd`), `sqlite:///absolute.db`, or a
+    /// `postgres://` or `postgresql://` URL as libpq knows it.
     ///
     /// # Errors
-    /// When the scheme is another one, or the URL names no file.
+    /// When the scheme is another one, or the URL names no file or no server.
     pub fn parse(url: &str, cwd: &Path) -> Result<Self, UrlError> {
-        let rest = url.trim().strip_prefix("sqlite:").ok_or(UrlError::Scheme)?;
+        let url = url.trim();
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return PostgresUrl::parse(url).map(Self::Postgres);
+        }
+        let rest = url.strip_prefix("sqlite:").ok_or(UrlError::Scheme)?;
         let path = rest.strip_prefix("//").unwrap_or(rest);
         // Options after `?` would be ignored silently, a memory database would be lost at the end,
         // and a folder is no file.
@@ -40,6 +46,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -70,7 +77,8 @@ mod tests {
     #[test]
     fn what_names_no_file_is_refused() {
         for (url, error) in [
-            ("postgres://user:password@host/db", UrlError::Scheme),
+            ("postgres:user:password@host/db", UrlError::Scheme),
+            ("mysql://user:password@host/db", UrlError::Scheme),
             ("omnitrace.db", UrlError::Scheme),
             ("", UrlError::Scheme),
             ("sqlite:", UrlError::NoPath),

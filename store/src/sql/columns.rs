@@ -1,21 +1,16 @@
-//! The columns of runs and events: their names, what is bound to them, and how they are read.
+//! The columns of runs and events: their names, their values, and how they are read.
 //!
-//! Invariant: names, binding and reading follow one order, that of the lists here.
+//! Invariant: names, values and reading follow one order, that of the lists here.
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite};
-
+use super::statement::{Field, Fields, Value};
 use crate::row::{EventRow, Identity, Phase, RunKey, RunRow, SampledBy, Source, Status};
 use crate::store::ReadError;
 
-pub(super) type Bound<'q> = Query<'q, Sqlite, SqliteArguments<'q>>;
-
 /// Columns of a run's key.
-pub(super) const RUN_KEY: [&str; 3] = ["namespace", "workflow_id", "run_id"];
+pub(crate) const RUN_KEY: [&str; 3] = ["namespace", "workflow_id", "run_id"];
 
 /// Columns that the winning row brings with it.
-pub(super) const RUN_CONTENT: [&str; 29] = [
+pub(crate) const RUN_CONTENT: [&str; 29] = [
     "workflow_type",
     "task_queue",
     "trace_id",
@@ -48,7 +43,7 @@ pub(super) const RUN_CONTENT: [&str; 29] = [
 ];
 
 /// Columns that are merged apart.
-pub(super) const RUN_APART: [&str; 7] = [
+pub(crate) const RUN_APART: [&str; 7] = [
     "user_id",
     "user_rank",
     "tenant_id",
@@ -59,7 +54,7 @@ pub(super) const RUN_APART: [&str; 7] = [
 ];
 
 /// Columns that the store derives.
-pub(super) const RUN_DERIVED: [&str; 5] = [
+pub(crate) const RUN_DERIVED: [&str; 5] = [
     "event_count",
     "dropped_events",
     "input_tokens",
@@ -68,10 +63,10 @@ pub(super) const RUN_DERIVED: [&str; 5] = [
 ];
 
 /// Columns of an event's key.
-pub(super) const EVENT_KEY: [&str; 4] = ["namespace", "workflow_id", "run_id", "event_key"];
+pub(crate) const EVENT_KEY: [&str; 4] = ["namespace", "workflow_id", "run_id", "event_key"];
 
 /// Columns that the winning row brings with it.
-pub(super) const EVENT_CONTENT: [&str; 24] = [
+pub(crate) const EVENT_CONTENT: [&str; 24] = [
     "kind",
     "category",
     "step",
@@ -98,126 +93,139 @@ pub(super) const EVENT_CONTENT: [&str; 24] = [
     "digest",
 ];
 
+/// Columns of what a process says of itself.
+pub(crate) const PROCESS: [&str; 8] = [
+    "id",
+    "service",
+    "host",
+    "pid",
+    "version",
+    "started_at",
+    "updated_at",
+    "counters",
+];
+
 /// All columns of a run that are read.
-pub(super) fn run_columns() -> String {
+pub(crate) fn run_columns() -> String {
     [&RUN_KEY[..], &RUN_CONTENT, &RUN_APART, &RUN_DERIVED]
         .concat()
         .join(", ")
 }
 
-/// All columns of an event that are read.
-pub(super) fn event_columns() -> String {
-    [&EVENT_KEY[..], &EVENT_CONTENT].concat().join(", ")
+pub(crate) fn key_values(key: &RunKey) -> [Value<'_>; 3] {
+    [&key.namespace, &key.workflow_id, &key.run_id].map(|part| Value::text(part))
 }
 
-pub(super) fn bind_key<'q>(query: Bound<'q>, key: &'q RunKey) -> Bound<'q> {
-    query
-        .bind(&key.namespace)
-        .bind(&key.workflow_id)
-        .bind(&key.run_id)
+/// Columns of a run that are written.
+pub(crate) fn run_written() -> Vec<&'static str> {
+    [&RUN_KEY[..], &RUN_CONTENT, &RUN_APART].concat()
 }
 
-pub(super) fn bind_run<'q>(query: Bound<'q>, run: &'q RunRow) -> Bound<'q> {
+/// Values of the columns of [`run_written`].
+pub(crate) fn run_values(run: &RunRow) -> Vec<Value<'_>> {
     let parent = run.parent.as_ref();
     let root = run.root.as_ref();
     let user = run.user.as_ref();
     let tenant = run.tenant.as_ref();
-    bind_key(query, &run.key)
-        .bind(&run.workflow_type)
-        .bind(&run.task_queue)
-        .bind(&run.trace_id)
-        .bind(&run.span_id)
-        .bind(&run.parent_span_id)
-        .bind(run.status.as_str())
-        .bind(run.started_at)
-        .bind(run.closed_at)
-        .bind(&run.input_redacted)
-        .bind(&run.output_redacted)
-        .bind(&run.error_type)
-        .bind(&run.error_message)
-        .bind(run.attempt)
-        .bind(run.max_attempts)
-        .bind(&run.first_execution_run_id)
-        .bind(&run.continued_from_run_id)
-        .bind(parent.map(|p| &p.namespace))
-        .bind(parent.map(|p| &p.workflow_id))
-        .bind(parent.map(|p| &p.run_id))
-        .bind(root.map(|r| &r.0))
-        .bind(root.map(|r| &r.1))
-        .bind(&run.trigger)
-        .bind(&run.build_id)
-        .bind(run.sampled_by.as_str())
-        .bind(run.phase as u8)
-        .bind(run.source as u8)
-        .bind(&run.policy_id)
-        .bind(run.start_time())
-        .bind(run.digest())
-        .bind(user.map(|u| &u.hash))
-        .bind(user.map(|u| u.rank))
-        .bind(tenant.map(|t| &t.hash))
-        .bind(tenant.map(|t| t.rank))
-        .bind(run.accepted_through)
-        .bind(run.steps_seen)
-        .bind(run.incomplete)
+    let mut values = Vec::with_capacity(RUN_KEY.len() + RUN_CONTENT.len() + RUN_APART.len());
+    values.extend(key_values(&run.key));
+    values.extend([
+        Value::text(&run.workflow_type),
+        Value::text(&run.task_queue),
+        Value::text(&run.trace_id),
+        Value::text(&run.span_id),
+        Value::maybe_text(run.parent_span_id.as_deref()),
+        Value::text(run.status.as_str()),
+        Value::maybe_int(run.started_at),
+        Value::maybe_int(run.closed_at),
+        Value::maybe_text(run.input_redacted.as_deref()),
+        Value::maybe_text(run.output_redacted.as_deref()),
+        Value::maybe_text(run.error_type.as_deref()),
+        Value::maybe_text(run.error_message.as_deref()),
+        Value::int(run.attempt),
+        Value::maybe_int(run.max_attempts),
+        Value::maybe_text(run.first_execution_run_id.as_deref()),
+        Value::maybe_text(run.continued_from_run_id.as_deref()),
+        Value::maybe_text(parent.map(|p| p.namespace.as_str())),
+        Value::maybe_text(parent.map(|p| p.workflow_id.as_str())),
+        Value::maybe_text(parent.map(|p| p.run_id.as_str())),
+        Value::maybe_text(root.map(|r| r.0.as_str())),
+        Value::maybe_text(root.map(|r| r.1.as_str())),
+        Value::text(&run.trigger),
+        Value::maybe_text(run.build_id.as_deref()),
+        Value::text(run.sampled_by.as_str()),
+        Value::int(run.phase as u8),
+        Value::int(run.source as u8),
+        Value::text(&run.policy_id),
+        Value::int(run.start_time()),
+        Value::int(run.digest()),
+        Value::maybe_text(user.map(|u| u.hash.as_str())),
+        Value::maybe_int(user.map(|u| u.rank)),
+        Value::maybe_text(tenant.map(|t| t.hash.as_str())),
+        Value::maybe_int(tenant.map(|t| t.rank)),
+        Value::int(run.accepted_through),
+        Value::int(run.steps_seen),
+        Value::Flag(run.incomplete),
+    ]);
+    values
 }
 
-pub(super) fn bind_event<'q>(query: Bound<'q>, event: &'q EventRow) -> Bound<'q> {
-    bind_key(query, &event.run)
-        .bind(&event.event_key)
-        .bind(&event.kind)
-        .bind(&event.category)
-        .bind(&event.step)
-        .bind(&event.name)
-        .bind(event.attempt)
-        .bind(event.status.as_str())
-        .bind(event.scheduled_at)
-        .bind(event.started_at)
-        .bind(event.ended_at)
-        .bind(event.latency_ms)
-        .bind(&event.data_redacted)
-        .bind(&event.error_type)
-        .bind(&event.error_message)
-        .bind(&event.span_id)
-        .bind(&event.parent_key)
-        .bind(&event.model)
-        .bind(event.input_tokens)
-        .bind(event.output_tokens)
-        .bind(event.cost_usd)
-        .bind(event.phase as u8)
-        .bind(event.source as u8)
-        .bind(&event.policy_id)
-        .bind(event.start_time())
-        .bind(event.digest())
+/// Columns of an event.
+pub(crate) fn event_written() -> Vec<&'static str> {
+    [&EVENT_KEY[..], &EVENT_CONTENT].concat()
+}
+
+/// Values of the columns of [`event_written`].
+pub(crate) fn event_values(event: &EventRow) -> Vec<Value<'_>> {
+    let mut values = Vec::with_capacity(EVENT_KEY.len() + EVENT_CONTENT.len());
+    values.extend(key_values(&event.run));
+    values.extend([
+        Value::text(&event.event_key),
+        Value::text(&event.kind),
+        Value::maybe_text(event.category.as_deref()),
+        Value::text(&event.step),
+        Value::text(&event.name),
+        Value::int(event.attempt),
+        Value::text(event.status.as_str()),
+        Value::maybe_int(event.scheduled_at),
+        Value::maybe_int(event.started_at),
+        Value::maybe_int(event.ended_at),
+        Value::maybe_int(event.latency_ms),
+        Value::maybe_text(event.data_redacted.as_deref()),
+        Value::maybe_text(event.error_type.as_deref()),
+        Value::maybe_text(event.error_message.as_deref()),
+        Value::text(&event.span_id),
+        Value::maybe_text(event.parent_key.as_deref()),
+        Value::maybe_text(event.model.as_deref()),
+        Value::maybe_int(event.input_tokens),
+        Value::maybe_int(event.output_tokens),
+        Value::float(event.cost_usd),
+        Value::int(event.phase as u8),
+        Value::int(event.source as u8),
+        Value::text(&event.policy_id),
+        Value::int(event.start_time()),
+        Value::int(event.digest()),
+    ]);
+    values
 }
 
 /// Reads the columns of a row from left to right.
-pub(super) struct Columns<'r> {
-    row: &'r SqliteRow,
+pub(crate) struct Columns<'r, R> {
+    row: &'r R,
     next: usize,
 }
 
-impl<'r> Columns<'r> {
-    pub(super) fn new(row: &'r SqliteRow) -> Self {
+impl<'r, R: Fields> Columns<'r, R> {
+    pub(crate) fn new(row: &'r R) -> Self {
         Self { row, next: 0 }
     }
 
-    pub(super) fn take<T>(&mut self) -> Result<T, sqlx::Error>
-    where
-        T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
-    {
+    pub(crate) fn take<T: Field>(&mut self) -> Result<T, sqlx::Error> {
         self.next += 1;
-        self.row.try_get(self.next - 1)
+        T::read(self.row, self.next - 1)
     }
 
-    /// The value, or its type's default where there is none.
-    pub(super) fn or_default<T>(&mut self) -> Result<T, sqlx::Error>
-    where
-        T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Default,
-    {
-        Ok(self.take::<Option<T>>()?.unwrap_or_default())
-    }
-
-    pub(super) fn key(&mut self) -> Result<RunKey, sqlx::Error> {
+    pub(crate) fn key(&mut self) -> Result<RunKey, sqlx::Error> {
         Ok(RunKey {
             namespace: self.take()?,
             workflow_id: self.take()?,
@@ -227,19 +235,19 @@ impl<'r> Columns<'r> {
 
     /// A value that this program knows, or an error that names the column and the value.
     fn known<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T, ReadError> {
-        let text: &str = self.take()?;
-        parse(text).ok_or_else(|| unknown(text))
+        let text: String = self.take()?;
+        parse(&text).ok_or_else(|| unknown(&text))
     }
 
-    pub(super) fn status(&mut self) -> Result<Status, ReadError> {
+    pub(crate) fn status(&mut self) -> Result<Status, ReadError> {
         self.known(Status::parse)
     }
 
-    pub(super) fn sampled_by(&mut self) -> Result<SampledBy, ReadError> {
+    pub(crate) fn sampled_by(&mut self) -> Result<SampledBy, ReadError> {
         self.known(SampledBy::parse)
     }
 
-    pub(super) fn phase(&mut self) -> Result<Phase, ReadError> {
+    pub(crate) fn phase(&mut self) -> Result<Phase, ReadError> {
         match self.take()? {
             0i64 => Ok(Phase::Provisional),
             1 => Ok(Phase::Open),
@@ -248,7 +256,7 @@ impl<'r> Columns<'r> {
         }
     }
 
-    pub(super) fn source(&mut self) -> Result<Source, ReadError> {
+    pub(crate) fn source(&mut self) -> Result<Source, ReadError> {
         match self.take()? {
             0i64 => Ok(Source::Inferred),
             1 => Ok(Source::History),
@@ -271,7 +279,7 @@ fn unknown(value: &str) -> ReadError {
     ReadError::Database(format!("a row holds the unknown value {value:?}"))
 }
 
-pub(super) fn read_run(row: &SqliteRow) -> Result<RunRow, ReadError> {
+pub(crate) fn read_run(row: &impl Fields) -> Result<RunRow, ReadError> {
     let c = &mut Columns::new(row);
     let key = c.key()?;
     let mut run = RunRow {
@@ -328,7 +336,7 @@ fn all(
     })
 }
 
-pub(super) fn read_event(row: &SqliteRow) -> Result<EventRow, ReadError> {
+pub(crate) fn read_event(row: &impl Fields) -> Result<EventRow, ReadError> {
     let c = &mut Columns::new(row);
     Ok(EventRow {
         run: c.key()?,

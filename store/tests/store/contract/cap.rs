@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::TestStore;
 use crate::support::{
-    TestStore, Write, attempt, closed_run, events, failed, inner, proposed, run_key, runs, step,
+    Write, attempt, closed_run, events, failed, inner, proposed, run_key, runs, step,
 };
 
 fn run_with_steps(key: &RunKey, steps_seen: u32) -> RunRow {
@@ -161,7 +162,10 @@ async fn marks_of_a_run_are_bounded() {
     })
     .await;
     let marks: Vec<String> = test.tables("default").await;
-    let marks = marks.iter().filter(|row| row.starts_with("cuts: ")).count();
+    let marks = marks
+        .iter()
+        .filter(|row| row.starts_with("omnitrace_cuts: "))
+        .count();
     assert_eq!(marks, 2 * 10 + 1);
     let dropped = test.run(&run).await.dropped_events;
     assert!((18..=48).contains(&dropped), "{dropped}");
@@ -291,7 +295,7 @@ fn which_rows_stay_does_not_depend_on_their_arrival() {
     let test = runtime.block_on(TestStore::capped(MAX));
     let case = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config {
-        cases: 100,
+        cases: super::CASES,
         failure_persistence: None,
         ..Config::default()
     });

@@ -1,0 +1,167 @@
+//! The statements that both databases share, as PostgreSQL runs them.
+//!
+//! Invariant: rows go into a statement as one array per column, so its text does not depend on their
+//! number and it is prepared once per connection.
+
+use std::borrow::Cow;
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
+
+use super::PostgresStore;
+use crate::sql::read::escape_like;
+use crate::sql::statement::{Fields, Statement, Value};
+use crate::sql::{Reads, Tables, Values};
+use crate::store::ReadError;
+
+impl Fields for PgRow {
+    fn text(&self, at: usize) -> Result<Option<String>, sqlx::Error> {
+        self.try_get(at)
+    }
+
+    /// Of any width.
+    fn int(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        self.try_get_unchecked(at)
+    }
+
+    fn float(&self, at: usize) -> Result<Option<f64>, sqlx::Error> {
+        self.try_get(at)
+    }
+
+    fn flag(&self, at: usize) -> Result<bool, sqlx::Error> {
+        self.try_get(at)
+    }
+}
+
+type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+/// The values of one column.
+enum Array<'a> {
+    Text(Vec<Option<Cow<'a, str>>>),
+    Int(Vec<Option<i64>>),
+    Float(Vec<Option<f64>>),
+    Flag(Vec<bool>),
+}
+
+impl<'a> Array<'a> {
+    /// An array for values of the same kind.
+    fn like(value: &Value<'_>, size: usize) -> Self {
+        match value {
+            Value::Text(_) => Self::Text(Vec::with_capacity(size)),
+            Value::Int(_) => Self::Int(Vec::with_capacity(size)),
+            Value::Float(_) => Self::Float(Vec::with_capacity(size)),
+            Value::Flag(_) => Self::Flag(Vec::with_capacity(size)),
+        }
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Result<(), sqlx::Error> {
+        match (self, value) {
+            (Self::Text(array), Value::Text(text)) => array.push(text),
+            (Self::Int(array), Value::Int(number)) => array.push(number),
+            (Self::Float(array), Value::Float(number)) => array.push(number),
+            (Self::Flag(array), Value::Flag(flag)) => array.push(flag),
+            _ => return Err(sqlx::Error::Encode("a column of two kinds".into())),
+        }
+        Ok(())
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text[]",
+            Self::Int(_) => "bigint[]",
+            Self::Float(_) => "double precision[]",
+            Self::Flag(_) => "boolean[]",
+        }
+    }
+
+    fn bind<'q>(self, query: Bound<'q>) -> Bound<'q>
+    where
+        'a: 'q,
+    {
+        match self {
+            Self::Text(array) => query.bind(array),
+            Self::Int(array) => query.bind(array),
+            Self::Float(array) => query.bind(array),
+            Self::Flag(array) => query.bind(array),
+        }
+    }
+}
+
+impl Tables for PgConnection {
+    type Row = PgRow;
+
+    const SHARED: bool = true;
+
+    async fn insert(
+        &mut self,
+        table: &str,
+        columns: &[&str],
+        rows: Vec<Values<'_>>,
+        clause: &str,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let columns = columns.join(", ");
+        with_arrays(self, rows, |arrays| {
+            format!("INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) {clause}")
+        })
+        .await
+    }
+
+    async fn with_rows(
+        &mut self,
+        columns: &[&str],
+        rows: Vec<Values<'_>>,
+        sql: &str,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let columns = columns.join(", ");
+        with_arrays(self, rows, |arrays| {
+            format!("WITH t({columns}) AS (SELECT * FROM unnest({arrays})) {sql}")
+        })
+        .await
+    }
+}
+
+async fn with_arrays(
+    connection: &mut PgConnection,
+    rows: Vec<Values<'_>>,
+    sql: impl Fn(&str) -> String,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let mut arrays: Vec<Array<'_>> = (first.iter())
+        .map(|value| Array::like(value, rows.len()))
+        .collect();
+    for row in rows {
+        for (array, value) in arrays.iter_mut().zip(row) {
+            array.push(value)?;
+        }
+    }
+    let parameters: Vec<String> = (arrays.iter().enumerate())
+        .map(|(at, array)| format!("${}::{}", at + 1, array.kind()))
+        .collect();
+    let sql = sql(&parameters.join(", "));
+    let query = (arrays.into_iter()).fold(sqlx::query(&sql), |query, array| array.bind(query));
+    query.fetch_all(connection).await
+}
+
+impl Reads for PostgresStore {
+    type Row = PgRow;
+
+    const LIKE_ANY_CASE: &str = "ILIKE";
+
+    fn wildcard(pattern: &str) -> (&'static str, String) {
+        ("LIKE", escape_like(pattern).replace('*', "%"))
+    }
+
+    async fn fetch(&self, statement: Statement<'_>) -> Result<Vec<PgRow>, ReadError> {
+        let query = sqlx::query(&statement.text);
+        let query = (statement.values.into_iter()).fold(query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Int(number) => query.bind(number),
+            Value::Float(number) => query.bind(number),
+            Value::Flag(flag) => query.bind(flag),
+        });
+        Ok(query.fetch_all(self.pool()).await?)
+    }
+}

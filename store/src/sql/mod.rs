@@ -1,0 +1,63 @@
+//! What the databases have in common: the statements, and the way of a batch through them.
+//!
+//! Invariant: the same rows are stored and read whatever the database.
+
+pub(crate) mod columns;
+pub(crate) mod fates;
+pub(crate) mod read;
+pub(crate) mod settle;
+pub(crate) mod statement;
+pub(crate) mod text;
+pub(crate) mod write;
+
+use self::statement::{Fields, Statement, Value};
+use crate::store::ReadError;
+
+/// Writes a row that is then taken back: on a sound database of either kind, with one parameter.
+pub(crate) const PROBE: &str = "INSERT INTO omnitrace_processes \
+    (id, service, host, pid, version, started_at, updated_at, counters) \
+    VALUES ('probe', '', '', 0, '', 0, 0, $1)";
+
+/// A row of values, in the order of some columns.
+pub(crate) type Values<'a> = Vec<Value<'a>>;
+
+/// An open transaction that writes.
+pub(crate) trait Tables: Send {
+    type Row: Fields + Send + Sync;
+
+    /// Whether others may write to the same run meanwhile unless its row is locked.
+    const SHARED: bool;
+
+    /// Inserts rows in their order, under a clause for conflicts.
+    fn insert(
+        &mut self,
+        table: &str,
+        columns: &[&str],
+        rows: Vec<Values<'_>>,
+        clause: &str,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
+    /// Runs a statement that joins these rows as `t`.
+    fn with_rows(
+        &mut self,
+        columns: &[&str],
+        rows: Vec<Values<'_>>,
+        sql: &str,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+}
+
+/// A store that is read.
+pub(crate) trait Reads: Sync {
+    type Row: Fields + Send + Sync;
+
+    /// Compares text with a pattern of LIKE, whatever the case of ASCII letters.
+    const LIKE_ANY_CASE: &str;
+
+    /// The operator, and the pattern, for text in which `*` is any text and all else itself.
+    fn wildcard(pattern: &str) -> (&'static str, String);
+
+    fn fetch(
+        &self,
+        statement: Statement<'_>,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, ReadError>> + Send;
+}

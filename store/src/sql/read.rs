@@ -1,0 +1,212 @@
+//! Reading runs and events back.
+//!
+//! Invariant: lists of runs come newest first, in the one order that pages continue.
+
+use super::columns::{Columns, event_written, key_values, read_event, read_run, run_columns};
+use super::statement::{Statement, Value};
+use super::{Reads, columns};
+use crate::row::{EventRow, Micros, RunKey, RunRow};
+use crate::store::{ProcessReport, Promotion, ReadError, RunFilter};
+
+/// The order of lists of runs.
+const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
+
+/// Columns that a searched text may be in.
+const SEARCHED: [&str; 5] = [
+    "workflow_id",
+    "run_id",
+    "workflow_type",
+    "error_type",
+    "error_message",
+];
+
+async fn runs<S: Reads>(store: &S, statement: Statement<'_>) -> Result<Vec<RunRow>, ReadError> {
+    store.fetch(statement).await?.iter().map(read_run).collect()
+}
+
+fn select_runs<'a>() -> Statement<'a> {
+    Statement::new(format!(
+        "SELECT {} FROM omnitrace_runs WHERE ",
+        run_columns()
+    ))
+}
+
+/// `(namespace, workflow_id, run_id) = …` in the columns of these names.
+fn is_run<'a>(statement: &mut Statement<'a>, columns: [&str; 3], run: &'a RunKey) {
+    for (at, (column, value)) in columns.iter().zip(key_values(run)).enumerate() {
+        let and = if at > 0 { " AND " } else { "" };
+        statement.push(&format!("{and}{column} = ")).value(value);
+    }
+}
+
+pub(crate) async fn list_runs<S: Reads>(
+    store: &S,
+    filter: &RunFilter,
+) -> Result<Vec<RunRow>, ReadError> {
+    let mut query = select_runs();
+    query.push("true");
+    if let Some(namespace) = &filter.namespace {
+        query
+            .push(" AND namespace = ")
+            .value(Value::text(namespace));
+    }
+    for (at, status) in filter.statuses.iter().enumerate() {
+        query.push(if at == 0 { " AND status IN (" } else { ", " });
+        query.value(Value::text(status.as_str()));
+    }
+    if !filter.statuses.is_empty() {
+        query.push(")");
+    }
+    if let Some(pattern) = &filter.workflow_type {
+        if pattern.contains('*') {
+            let (operator, pattern) = S::wildcard(pattern);
+            query.push(&format!(" AND workflow_type {operator} "));
+            query.value(Value::text(&pattern).into_owned());
+        } else {
+            query
+                .push(" AND workflow_type = ")
+                .value(Value::text(pattern));
+        }
+    }
+    if let Some(from) = filter.started_from {
+        query.push(" AND start_time >= ").value(Value::int(from));
+    }
+    if let Some(before) = filter.started_before {
+        query.push(" AND start_time < ").value(Value::int(before));
+    }
+    if let Some(text) = &filter.text {
+        let pattern = Value::text(&format!("%{}%", escape_like(text))).into_owned();
+        query.push(" AND (false");
+        for column in SEARCHED {
+            query.push(&format!(" OR {column} {} ", S::LIKE_ANY_CASE));
+            query.value(pattern.clone()).push(" ESCAPE '\\'");
+        }
+        query.push(")");
+    }
+    if let Some((start, key)) = &filter.after {
+        query.push(" AND start_time <= ").value(Value::int(*start));
+        query.push(" AND (start_time < ").value(Value::int(*start));
+        query.push(" OR (namespace, workflow_id, run_id) > (");
+        for (at, value) in key_values(key).into_iter().enumerate() {
+            query.push(if at > 0 { ", " } else { "" }).value(value);
+        }
+        query.push("))");
+    }
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
+    if filter.limit > 0 {
+        query.push(" LIMIT ").value(Value::int(filter.limit));
+    }
+    runs(store, query).await
+}
+
+pub(crate) async fn runs_of_workflow<S: Reads>(
+    store: &S,
+    namespace: Option<&str>,
+    workflow_id: &str,
+) -> Result<Vec<RunRow>, ReadError> {
+    let mut query = select_runs();
+    query.push("workflow_id = ").value(Value::text(workflow_id));
+    if let Some(namespace) = namespace {
+        query
+            .push(" AND namespace = ")
+            .value(Value::text(namespace));
+    }
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
+    runs(store, query).await
+}
+
+pub(crate) async fn runs_by_run_id<S: Reads>(
+    store: &S,
+    run_id: &str,
+) -> Result<Vec<RunRow>, ReadError> {
+    let mut query = select_runs();
+    query.push("run_id = ").value(Value::text(run_id));
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
+    runs(store, query).await
+}
+
+pub(crate) async fn children<S: Reads>(store: &S, run: &RunKey) -> Result<Vec<RunRow>, ReadError> {
+    let mut query = select_runs();
+    let parent = ["parent_namespace", "parent_workflow_id", "parent_run_id"];
+    is_run(&mut query, parent, run);
+    query.push(" ORDER BY start_time, namespace, workflow_id, run_id");
+    runs(store, query).await
+}
+
+pub(crate) async fn events<S: Reads>(store: &S, run: &RunKey) -> Result<Vec<EventRow>, ReadError> {
+    let columns = event_written().join(", ");
+    let mut query = Statement::new(format!("SELECT {columns} FROM omnitrace_events WHERE "));
+    is_run(&mut query, columns::RUN_KEY, run);
+    query.push(" ORDER BY start_time, event_key");
+    store.fetch(query).await?.iter().map(read_event).collect()
+}
+
+pub(crate) async fn promotions_since<S: Reads>(
+    store: &S,
+    at: Micros,
+) -> Result<Vec<Promotion>, ReadError> {
+    let mut query = Statement::new(
+        "SELECT namespace, workflow_id, run_id, reason, at FROM omnitrace_promotions WHERE at >= ",
+    );
+    query
+        .value(Value::int(at))
+        .push(" ORDER BY at, namespace, workflow_id, run_id");
+    (store.fetch(query).await?.iter())
+        .map(|row| {
+            let c = &mut Columns::new(row);
+            Ok(Promotion {
+                run: c.key()?,
+                reason: c.sampled_by()?,
+                at: c.take()?,
+            })
+        })
+        .collect()
+}
+
+pub(crate) async fn processes<S: Reads>(store: &S) -> Result<Vec<ProcessReport>, ReadError> {
+    let query = Statement::new(format!(
+        "SELECT {} FROM omnitrace_processes ORDER BY updated_at DESC, id",
+        columns::PROCESS.join(", ")
+    ));
+    (store.fetch(query).await?.iter())
+        .map(|row| {
+            let c = &mut Columns::new(row);
+            Ok(ProcessReport {
+                id: c.take()?,
+                service: c.take()?,
+                host: c.take()?,
+                pid: c.take()?,
+                version: c.take()?,
+                started_at: c.take()?,
+                updated_at: c.take()?,
+                counters: serde_json::from_str(&c.take::<String>()?)
+                    .map_err(|e| ReadError::Database(format!("counters of a process: {e}")))?,
+            })
+        })
+        .collect()
+}
+
+/// Rows of runs and of events.
+pub(crate) async fn counts<S: Reads>(store: &S) -> Result<(u64, u64), ReadError> {
+    let query = Statement::new(
+        "SELECT (SELECT count(*) FROM omnitrace_runs), (SELECT count(*) FROM omnitrace_events)",
+    );
+    let rows = store.fetch(query).await?;
+    let Some(row) = rows.first() else {
+        return Ok((0, 0));
+    };
+    let c = &mut Columns::new(row);
+    Ok((c.take()?, c.take()?))
+}
+
+/// Text that LIKE takes as it is, with `\` as the escape.
+pub(crate) fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}

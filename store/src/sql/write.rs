@@ -1,0 +1,267 @@
+//! Writing a batch: one statement per table, the merge rule in SQL.
+//!
+//! Invariant: a row replaces the stored one only if (phase, source, start_time, digest) is greater,
+//! as in [`crate::merge`]. Rows are written in the order of their keys and runs before all else, so
+//! that two writers wait for each other in one direction only.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::columns::{
+    Columns, RUN_CONTENT, RUN_KEY, event_values, event_written, key_values, run_values, run_written,
+};
+use super::fates::Fates;
+use super::statement::Value;
+use super::{Tables, columns, settle};
+use crate::derive::scope_text;
+use crate::row::{EventRow, Micros, RunKey, RunRow};
+use crate::store::{Batch, ProcessReport, Promotion, WriteReport};
+
+/// The phase of a row that only locks its run, and is gone when the transaction ends. It loses
+/// against every other.
+const LOCK_PHASE: i64 = -1;
+
+/// Writes a batch within a transaction.
+pub(crate) async fn write<T: Tables>(
+    tables: &mut T,
+    batch: &Batch,
+    max_events_per_run: u32,
+) -> Result<WriteReport, sqlx::Error> {
+    let touched: BTreeSet<&RunKey> = (batch.runs.iter().map(|row| &row.key))
+        .chain(batch.events.iter().map(|row| &row.run))
+        .chain(batch.seen.iter().map(|seen| &seen.run))
+        .collect();
+    let touched: Vec<&RunKey> = touched.into_iter().collect();
+    let mut changed = runs(tables, &batch.runs, &touched).await?;
+    let mut fates = Fates::new(&batch.events);
+    events(tables, &batch.events, &mut fates).await?;
+    let seen: Vec<(&RunKey, String, u32)> = (batch.seen.iter())
+        .map(|seen| (&seen.run, scope_text(&seen.scope), seen.count))
+        .collect();
+    raise_marks(tables, seen).await?;
+    promotions(tables, &batch.promotions).await?;
+    if let Some(report) = &batch.process {
+        process(tables, report).await?;
+    }
+    settle::settle(tables, &touched, max_events_per_run as usize, &mut fates).await?;
+    if T::SHARED {
+        unlock(tables, &batch.runs, &changed).await?;
+    }
+
+    let mut report = fates.report();
+    // In the order in which they were offered.
+    report.changed_runs = (batch.runs.iter())
+        .filter_map(|row| changed.take(&row.key))
+        .collect();
+    report.unchanged_runs = (batch.runs.len() - report.changed_runs.len()) as u64;
+    Ok(report)
+}
+
+/// The row offered is better than the stored one.
+fn wins(table: &str) -> String {
+    format!(
+        "(excluded.phase, excluded.source, excluded.start_time, excluded.digest) > \
+         ({table}.phase, {table}.source, {table}.start_time, {table}.digest)"
+    )
+}
+
+/// The person offered is better known than the stored one, or as well and has the smaller hash.
+fn better(person: &str) -> String {
+    let (id, rank) = (format!("{person}_id"), format!("{person}_rank"));
+    format!(
+        "(excluded.{id} IS NOT NULL AND (omnitrace_runs.{id} IS NULL \
+          OR excluded.{rank} > omnitrace_runs.{rank} \
+          OR (excluded.{rank} = omnitrace_runs.{rank} AND excluded.{id} < omnitrace_runs.{id})))"
+    )
+}
+
+fn run_clause() -> String {
+    let wins = wins("omnitrace_runs");
+    let (user, tenant) = (better("user"), better("tenant"));
+    let choose = |c: &str, better: &str| {
+        format!("{c} = CASE WHEN {better} THEN excluded.{c} ELSE omnitrace_runs.{c} END")
+    };
+    let higher = |c: &str| format!("excluded.{c} > omnitrace_runs.{c}");
+    let mut set: Vec<String> = RUN_CONTENT.iter().map(|c| choose(c, &wins)).collect();
+    for (person, better) in [("user", &user), ("tenant", &tenant)] {
+        for part in ["id", "rank"] {
+            set.push(choose(&format!("{person}_{part}"), better));
+        }
+    }
+    let highest = ["accepted_through", "steps_seen", "incomplete"];
+    set.extend(highest.iter().map(|c| choose(c, &higher(c))));
+    format!(
+        "ON CONFLICT (namespace, workflow_id, run_id) DO UPDATE SET {set} \
+         WHERE {wins} OR {user} OR {tenant} OR {higher} \
+         RETURNING namespace, workflow_id, run_id",
+        set = set.join(", "),
+        higher = highest.map(higher).join(" OR "),
+    )
+}
+
+fn event_clause() -> String {
+    let set: Vec<String> = (columns::EVENT_CONTENT.iter())
+        .map(|c| format!("{c} = excluded.{c}"))
+        .collect();
+    format!(
+        "ON CONFLICT (namespace, workflow_id, run_id, event_key) DO UPDATE SET {set} WHERE {wins} \
+         RETURNING namespace, workflow_id, run_id, event_key",
+        set = set.join(", "),
+        wins = wins("omnitrace_events"),
+    )
+}
+
+/// Merges run rows, and returns which of them changed. Where the database is shared, the rows of all
+/// touched runs are locked by it: a run without a row gets one that nobody else will see.
+async fn runs<T: Tables>(
+    tables: &mut T,
+    rows: &[RunRow],
+    touched: &[&RunKey],
+) -> Result<HashSet<RunKey>, sqlx::Error> {
+    let mut by_key: BTreeMap<&RunKey, Vec<Value<'_>>> =
+        rows.iter().map(|row| (&row.key, run_values(row))).collect();
+    if T::SHARED {
+        let phase = RUN_KEY.len() + RUN_CONTENT.iter().take_while(|c| **c != "phase").count();
+        let nobody = RunRow {
+            accepted_through: Micros::MIN,
+            ..RunRow::new(RunKey::new("", "", ""))
+        };
+        let mut lock: Vec<Value<'static>> = (run_values(&nobody).into_iter())
+            .map(Value::into_owned)
+            .collect();
+        lock[phase] = Value::int(LOCK_PHASE);
+        for run in touched {
+            by_key.entry(run).or_insert_with(|| {
+                let mut row: Vec<Value<'_>> = lock.clone();
+                row.splice(..RUN_KEY.len(), key_values(run));
+                row
+            });
+        }
+    }
+    let rows = by_key.into_values().collect();
+    let changed = tables
+        .insert("omnitrace_runs", &run_written(), rows, &run_clause())
+        .await?;
+    changed.iter().map(|row| Columns::new(row).key()).collect()
+}
+
+/// Deletes the rows that only locked a run. The lock itself lasts until the transaction ends.
+async fn unlock<T: Tables>(
+    tables: &mut T,
+    offered: &[RunRow],
+    inserted: &HashSet<RunKey>,
+) -> Result<(), sqlx::Error> {
+    let offered: HashSet<&RunKey> = offered.iter().map(|row| &row.key).collect();
+    let locks = (inserted.iter())
+        .filter(|run| !offered.contains(run))
+        .map(|run| key_values(run).into())
+        .collect();
+    let sql = format!(
+        "DELETE FROM omnitrace_runs WHERE phase = {LOCK_PHASE} \
+         AND (namespace, workflow_id, run_id) IN (SELECT namespace, workflow_id, run_id FROM t)"
+    );
+    tables.with_rows(&RUN_KEY, locks, &sql).await.map(drop)
+}
+
+async fn events<T: Tables>(
+    tables: &mut T,
+    rows: &[EventRow],
+    fates: &mut Fates<'_>,
+) -> Result<(), sqlx::Error> {
+    let mut sorted: Vec<&EventRow> = rows.iter().collect();
+    sorted.sort_by_key(|row| (&row.run, &row.event_key));
+    let values = sorted.into_iter().map(event_values).collect();
+    let changed = tables
+        .insert(
+            "omnitrace_events",
+            &event_written(),
+            values,
+            &event_clause(),
+        )
+        .await?;
+    for row in &changed {
+        let mut columns = Columns::new(row);
+        let run = columns.key()?;
+        fates.changed(&run, &columns.take::<String>()?);
+    }
+    Ok(())
+}
+
+/// Raises marks.
+pub(super) async fn raise_marks<T: Tables>(
+    tables: &mut T,
+    mut marks: Vec<(&RunKey, String, u32)>,
+) -> Result<(), sqlx::Error> {
+    marks.sort();
+    let rows = (marks.iter())
+        .map(|(run, scope, count)| {
+            let mut row = Vec::from(key_values(run));
+            row.extend([Value::text(scope), Value::int(*count)]);
+            row
+        })
+        .collect();
+    let columns = ["namespace", "workflow_id", "run_id", "scope", "count"];
+    let clause = "ON CONFLICT (namespace, workflow_id, run_id, scope) \
+                  DO UPDATE SET count = excluded.count \
+                  WHERE excluded.count > omnitrace_cuts.count";
+    tables
+        .insert("omnitrace_cuts", &columns, rows, clause)
+        .await
+        .map(drop)
+}
+
+/// Of two promotions of a run the later one stays: it never moves back behind the moment up to
+/// which a process has read.
+async fn promotions<T: Tables>(
+    tables: &mut T,
+    promotions: &[Promotion],
+) -> Result<(), sqlx::Error> {
+    let mut sorted: Vec<&Promotion> = promotions.iter().collect();
+    sorted.sort_by_key(|promotion| &promotion.run);
+    let rows = (sorted.into_iter())
+        .map(|promotion| {
+            let mut row = Vec::from(key_values(&promotion.run));
+            row.extend([
+                Value::text(promotion.reason.as_str()),
+                Value::int(promotion.at),
+            ]);
+            row
+        })
+        .collect();
+    let columns = ["namespace", "workflow_id", "run_id", "reason", "at"];
+    let clause = "ON CONFLICT (namespace, workflow_id, run_id) \
+                  DO UPDATE SET reason = excluded.reason, at = excluded.at \
+                  WHERE (excluded.at, excluded.reason) > \
+                        (omnitrace_promotions.at, omnitrace_promotions.reason)";
+    tables
+        .insert("omnitrace_promotions", &columns, rows, clause)
+        .await
+        .map(drop)
+}
+
+/// The later report of a process stays.
+async fn process<T: Tables>(tables: &mut T, report: &ProcessReport) -> Result<(), sqlx::Error> {
+    let counters =
+        serde_json::to_string(&report.counters).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
+    let row = vec![
+        Value::text(&report.id),
+        Value::text(&report.service),
+        Value::text(&report.host),
+        Value::int(report.pid),
+        Value::text(&report.version),
+        Value::int(report.started_at),
+        Value::int(report.updated_at),
+        Value::text(&counters),
+    ];
+    let set: Vec<String> = (columns::PROCESS[1..].iter())
+        .map(|c| format!("{c} = excluded.{c}"))
+        .collect();
+    let clause = format!(
+        "ON CONFLICT (id) DO UPDATE SET {} WHERE (excluded.updated_at, excluded.counters) > \
+           (omnitrace_processes.updated_at, omnitrace_processes.counters)",
+        set.join(", ")
+    );
+    tables
+        .insert("omnitrace_processes", &columns::PROCESS, vec![row], &clause)
+        .await
+        .map(drop)
+}
