@@ -14,6 +14,7 @@ use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Stat
 use serde_json::{Map, Value, json};
 
 use crate::counters::Counter;
+use crate::observe::Failure;
 use crate::policy::{Document, Policy, Redacted, offered_attempt, offered_inner};
 use crate::queue::{Observation, Queue, Subject};
 use crate::recorder::event_row;
@@ -73,6 +74,11 @@ pub(crate) enum AttemptEnd {
     Canceled,
     /// The future was dropped.
     Lost,
+    /// As history tells it.
+    Told {
+        output: Option<Redacted>,
+        failure: Option<Failure>,
+    },
 }
 
 /// One thing that happened inside an attempt.
@@ -127,6 +133,19 @@ pub(crate) fn rows(
                 AttemptEnd::Canceled => {
                     row.status = Status::Canceled;
                     row.error_type = Some("CanceledFailure".to_owned());
+                }
+                AttemptEnd::Told {
+                    output: told,
+                    failure,
+                } => {
+                    row.status = Status::Completed;
+                    if let Some(failure) = failure {
+                        row.status = failure.status;
+                        row.error_type = Some(failure.error_type);
+                        row.error_message = failure.message;
+                    }
+                    let content = policy.content(&attempt.activity_type);
+                    output = told.map(|told| told.into_content(content));
                 }
                 AttemptEnd::Lost => {
                     row.status = Status::Lost;

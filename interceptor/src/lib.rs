@@ -6,10 +6,12 @@
 //! [`Recorder`] anywhere.
 //!
 //! - [`config`]: settings and the environment variables that they are read from
+//! - [`history`]: Temporal's own history as rows
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
 //! - [`Counter`]: what is counted, drops above all
 
 pub mod config;
+pub mod history;
 pub mod policy;
 
 mod attempt;

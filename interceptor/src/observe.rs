@@ -85,6 +85,11 @@ pub(crate) enum Job {
         seq: u32,
         outcome: Outcome,
     },
+    /// The server ended the run by itself; only history says so.
+    RunEnded {
+        status: Status,
+        failure: Failure,
+    },
     Query,
     Evicted(Eviction),
 }
@@ -147,6 +152,7 @@ pub(crate) struct Completion {
 pub(crate) enum Command {
     StartTimer {
         seq: u32,
+        timer_id: String,
         duration_ms: i64,
     },
     CancelTimer {
@@ -181,6 +187,11 @@ pub(crate) enum Command {
     },
     SetPatch {
         id: String,
+    },
+    /// A marker of another SDK; only history shows it.
+    RecordMarker {
+        name: String,
+        details: Redacted,
     },
     UpdateAccepted {
         protocol_id: String,

@@ -266,7 +266,7 @@ fn start_writer(
         worker: format!("{}@{}", process.pid, process.host).into(),
     };
     let options = WriterOptions {
-        policy: Arc::new(policy(settings)),
+        policy: Arc::new(settings.policy()),
         sampling,
         slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
         flush: Duration::from_millis(settings.flush_ms),
@@ -293,31 +293,36 @@ fn start_writer(
     }
 }
 
-fn policy(settings: &Settings) -> Policy {
-    let prices = settings.prices.as_ref().and_then(|path| {
-        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
-        let table = text.and_then(|text| PriceTable::from_json(&text).map_err(|e| e.to_string()));
-        table
-            .map_err(|error| {
-                tracing::warn!(
-                    path = %path.display(), %error,
-                    "OMNITRACE_PRICES is not used, the built-in prices are"
-                );
-            })
-            .ok()
-    });
-    Policy::new(PolicySettings {
-        hash_key: settings
-            .hash_key
-            .as_ref()
-            .and_then(|key| HashKey::new(key.expose())),
-        allow_fields: settings.allow_fields.clone(),
-        drop_fields: settings.drop_fields.clone(),
-        capture_content: settings.capture_content,
-        max_event_bytes: settings.max_event_bytes as usize,
-        categories: settings.categories.clone(),
-        prices: prices.unwrap_or_default(),
-    })
+impl Settings {
+    /// The policy that a plugin with these settings applies. A file of prices that can't be read is a
+    /// warning.
+    pub fn policy(&self) -> Policy {
+        let prices = self.prices.as_ref().and_then(|path| {
+            let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+            let table =
+                text.and_then(|text| PriceTable::from_json(&text).map_err(|e| e.to_string()));
+            table
+                .map_err(|error| {
+                    tracing::warn!(
+                        path = %path.display(), %error,
+                        "OMNITRACE_PRICES is not used, the built-in prices are"
+                    );
+                })
+                .ok()
+        });
+        Policy::new(PolicySettings {
+            hash_key: self
+                .hash_key
+                .as_ref()
+                .and_then(|key| HashKey::new(key.expose())),
+            allow_fields: self.allow_fields.clone(),
+            drop_fields: self.drop_fields.clone(),
+            capture_content: self.capture_content,
+            max_event_bytes: self.max_event_bytes as usize,
+            categories: self.categories.clone(),
+            prices: prices.unwrap_or_default(),
+        })
+    }
 }
 
 fn database(settings: &Settings) -> Option<(DatabaseUrl, OpenOptions)> {

@@ -1,8 +1,11 @@
 //! The arguments, as clap reads them. Values are checked here once; nothing later parses text.
 
+use std::path::PathBuf;
+
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
+use omnitrace::DEFAULT_NAMESPACE;
 use omnitrace_store::row::Status;
 
 use crate::when::Moment;
@@ -17,7 +20,8 @@ use crate::when::Moment;
     after_help = "Examples:
   omnitrace list --status failed --since 2h
   omnitrace show order-1042
-  omnitrace doctor"
+  omnitrace doctor
+  omnitrace import history.json"
 )]
 pub struct Cli {
     /// Database with the recorded runs, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db.
@@ -43,6 +47,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Check whether recording works, and say what to do where it does not.
     Doctor(DoctorArgs),
+    /// Store runs that Temporal wrote into history, as if they had been recorded.
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +121,36 @@ Examples:
 )]
 pub(crate) struct DoctorArgs {
     /// Print the checks as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Payloads are redacted as a worker with the same environment does (OMNITRACE_HASH_KEY, \
+                  OMNITRACE_ALLOW_FIELDS, …). Importing again changes nothing.
+
+Exit code: 0 if every file was imported, 1 if one was not; the others are.
+
+Examples:
+  temporal workflow show --workflow-id order-1042 --output json | omnitrace import -
+  omnitrace import histories/*.json
+  omnitrace import old.json --workflow-id order-7 --run-id 0197d6a8-52d4-7b6e-9d0e-0d5a35b1c2aa"
+)]
+pub(crate) struct ImportArgs {
+    /// Histories as JSON or protobuf; - is standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Temporal namespace of the runs.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_NAMESPACE)]
+    pub(crate) namespace: String,
+    /// Workflow id of histories that name none; the file's name without this.
+    #[arg(long, value_name = "ID")]
+    pub(crate) workflow_id: Option<String>,
+    /// Run id; without it, what the history says.
+    #[arg(long, value_name = "RUN_ID")]
+    pub(crate) run_id: Option<String>,
+    /// Print one JSON object per file.
     #[arg(long)]
     pub(crate) json: bool,
 }

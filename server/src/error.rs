@@ -1,6 +1,7 @@
 //! Why a command gave no answer: one line each, and an exit code.
 
-use omnitrace_store::{OpenError, ReadError, UrlError};
+use omnitrace::history::ImportError;
+use omnitrace_store::{OpenError, ReadError, UrlError, WriteError};
 
 /// Why a command gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,28 @@ pub(crate) enum CliError {
     /// The database does not answer.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The database takes nothing.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A file could not be read.
+    #[error("cannot read {file}: {error}")]
+    File {
+        /// As the caller named it.
+        file: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A file is no history.
+    #[error("cannot import {file}: {error}")]
+    Import {
+        /// As the caller named it.
+        file: String,
+        /// Where.
+        error: ImportError,
+    },
+    /// A setting is wrong that would make data more private.
+    #[error("nothing is imported: {0}")]
+    Settings(String),
     /// There is no such run.
     #[error(
         "no run has the workflow id or run id \"{id}\" in {place}{}",

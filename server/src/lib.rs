@@ -1,7 +1,7 @@
-//! The command line of OmniTrace: lists recorded runs, draws one as a tree, and says whether
-//! recording works.
+//! The command line of OmniTrace: lists recorded runs, draws one as a tree, says whether recording
+//! works, and imports histories.
 //!
-//! Commands only read: the database is opened for reading, nothing is created or changed. Text that
+//! Commands but [`import`] only read: the database is opened for reading, nothing is created or changed. Text that
 //! comes from the database passes [`text::clean`] before it is printed, so that a name can't drive
 //! the terminal.
 
@@ -13,6 +13,7 @@ mod doctor;
 mod draw;
 mod error;
 mod header;
+mod import;
 mod list;
 mod show;
 mod style;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::List(args) => list::run(url, args, now).await.map(Answer::from),
         Command::Show(args) => show::run(url, args, now).await.map(Answer::from),
         Command::Doctor(args) => Ok(doctor::run(url, args, now).await),
+        Command::Import(args) => import::run(url, args).await,
     };
     match answer {
         Ok(answer) => match print(&answer.text) {

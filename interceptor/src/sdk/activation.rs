@@ -51,7 +51,19 @@ fn observe_job(
 ) -> Option<Job> {
     Some(match job {
         Variant::InitializeWorkflow(start) => {
-            Job::Initialize(Box::new(run_start(start, message, origin, policy)))
+            let key = origin.fixed_run.clone().unwrap_or_else(|| {
+                RunKey::new(&origin.namespace, &start.workflow_id, &message.run_id)
+            });
+            let version = message.deployment_version_for_current_task.as_ref();
+            Job::Initialize(Box::new(RunStart {
+                task_queue: origin.task_queue().to_owned(),
+                build_id: version.and_then(|version| filled(&version.build_id)),
+                source: match origin.fixed_run {
+                    Some(_) => Source::History,
+                    None => Source::Live,
+                },
+                ..run_start(start, key, policy)
+            }))
         }
         Variant::FireTimer(timer) => Job::TimerFired { seq: timer.seq },
         Variant::ResolveActivity(resolved) => Job::ActivityResolved {
@@ -122,17 +134,12 @@ fn observe_job(
     })
 }
 
-fn run_start(
-    start: &InitializeWorkflow,
-    message: &WorkflowActivation,
-    origin: &Origin,
-    policy: &Policy,
-) -> RunStart {
-    let filled = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let key = origin
-        .fixed_run
-        .clone()
-        .unwrap_or_else(|| RunKey::new(&origin.namespace, &start.workflow_id, &message.run_id));
+pub(crate) fn filled(text: &String) -> Option<String> {
+    (!text.is_empty()).then(|| text.clone())
+}
+
+/// What a run's first event says of it.
+pub(crate) fn run_start(start: &InitializeWorkflow, key: RunKey, policy: &Policy) -> RunStart {
     let memo = start.memo.as_ref().map(|memo| &memo.fields);
     let attributes = start
         .search_attributes
@@ -141,7 +148,7 @@ fn run_start(
     let identity = |name: &str| identity(name, memo, attributes, policy);
     RunStart {
         workflow_type: start.workflow_type.clone(),
-        task_queue: origin.task_queue().to_owned(),
+        task_queue: String::new(),
         started_at: start.start_time.map(|t| micros(t.seconds, t.nanos)),
         input: redact(&start.arguments, Content::Plain, policy),
         attempt: start.attempt.max(1).cast_unsigned(),
@@ -161,16 +168,10 @@ fn run_start(
             .as_ref()
             .map(|root| (root.workflow_id.clone(), root.run_id.clone())),
         trigger: trigger(start, &key.run_id),
-        build_id: message
-            .deployment_version_for_current_task
-            .as_ref()
-            .and_then(|version| filled(&version.build_id)),
+        build_id: None,
         user: identity("user_id"),
         tenant: identity("tenant_id"),
-        source: match origin.fixed_run {
-            Some(_) => Source::History,
-            None => Source::Live,
-        },
+        source: Source::History,
         parent_sampled: StepHeader::read(&start.headers).and_then(|header| header.sampled),
         key,
     }
@@ -262,7 +263,7 @@ fn child_start(start: &ResolveChildWorkflowExecutionStart, policy: &Policy) -> O
 }
 
 /// `WORKFLOW_ALREADY_EXISTS` and the like, without the enum's prefix.
-fn child_cause(name: &str) -> &str {
+pub(crate) fn child_cause(name: &str) -> &str {
     name.strip_prefix("START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_")
         .unwrap_or(name)
 }

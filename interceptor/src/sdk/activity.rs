@@ -24,7 +24,7 @@ use crate::clock;
 use crate::queue::{Observation, Queue, Subject};
 
 /// Outputs beyond this are not recorded with the attempt; the step has them from the workflow.
-const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// Bytes of an observation beside its output.
 const OVERHEAD: usize = 512;
@@ -169,7 +169,7 @@ impl Watch {
             + match &end {
                 AttemptEnd::Completed(output) => output.as_ref().map_or(0, Vec::len),
                 AttemptEnd::Failed { message, .. } => message.len(),
-                AttemptEnd::Canceled | AttemptEnd::Lost => 0,
+                AttemptEnd::Canceled | AttemptEnd::Lost | AttemptEnd::Told { .. } => 0,
             };
         self.tell(bytes, || AttemptSeen::Ended { at, late, end });
     }

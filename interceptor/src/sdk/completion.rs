@@ -38,6 +38,8 @@ fn observe_command(command: &Variant, policy: &Policy) -> Option<Command> {
     Some(match command {
         Variant::StartTimer(timer) => Command::StartTimer {
             seq: timer.seq,
+            // As core calls it.
+            timer_id: timer.seq.to_string(),
             duration_ms: timer
                 .start_to_fire_timeout
                 .map_or(0, |d| millis(d.seconds, d.nanos)),

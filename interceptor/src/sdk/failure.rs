@@ -12,7 +12,7 @@ use crate::observe::Failure;
 use crate::policy::Policy;
 
 /// Reads a failure whose `encoded_attributes` the codec has decoded.
-pub(super) fn failure(proto: &Proto, policy: &Policy) -> Failure {
+pub(crate) fn failure(proto: &Proto, policy: &Policy) -> Failure {
     let mut proto = proto;
     let mut in_child = false;
     while let (
@@ -40,7 +40,7 @@ pub(super) fn failure(proto: &Proto, policy: &Policy) -> Failure {
 }
 
 /// The failure of something of which only the fact is known.
-pub(super) fn named(status: Status, error_type: &str) -> Failure {
+pub(crate) fn named(status: Status, error_type: &str) -> Failure {
     Failure {
         status,
         error_type: error_type.to_owned(),

@@ -3,12 +3,12 @@
 //! Invariant: on a workflow's or activity's path this clones what was seen and offers it to the
 //! queue; it never waits, fails or panics there.
 
-mod activation;
+pub(crate) mod activation;
 mod activity;
 mod completion;
-mod failure;
-mod header;
-mod payload;
+pub(crate) mod failure;
+pub(crate) mod header;
+pub(crate) mod payload;
 mod plugin;
 mod worker;
 mod workflow;
@@ -29,6 +29,7 @@ use temporalio_common::{
 pub use temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor;
 
 pub use activity::ActivityRecorder;
+pub(crate) use activity::MAX_OUTPUT_BYTES;
 pub use plugin::{OmniTracePlugin, ReplayPlugin};
 pub(crate) use plugin::{activity_recorder, worker_recorder};
 pub use worker::WorkerRecorder;

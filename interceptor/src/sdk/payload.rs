@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 use crate::policy::{Content, Policy, Redacted};
 
 /// Arguments or details, redacted, as a JSON array.
-pub(super) fn redact(payloads: &[Payload], content: Content, policy: &Policy) -> Redacted {
+pub(crate) fn redact(payloads: &[Payload], content: Content, policy: &Policy) -> Redacted {
     let parts = payloads
         .iter()
         .map(|payload| (encoding(payload), payload.data.as_slice()));
@@ -16,7 +16,7 @@ pub(super) fn redact(payloads: &[Payload], content: Content, policy: &Policy) ->
 }
 
 /// A single result, redacted; `None` where there is none.
-pub(super) fn redact_one(payload: Option<&Payload>, policy: &Policy) -> Option<Redacted> {
+pub(crate) fn redact_one(payload: Option<&Payload>, policy: &Policy) -> Option<Redacted> {
     payload.map(|payload| policy.result(encoding(payload), &payload.data))
 }
 
@@ -53,14 +53,14 @@ pub(super) fn identity(
 }
 
 /// Microseconds since 1970 of a protobuf timestamp.
-pub(super) fn micros(seconds: i64, nanos: i32) -> Micros {
+pub(crate) fn micros(seconds: i64, nanos: i32) -> Micros {
     seconds
         .saturating_mul(1_000_000)
         .saturating_add(i64::from(nanos) / 1000)
 }
 
 /// Milliseconds of a protobuf duration.
-pub(super) fn millis(seconds: i64, nanos: i32) -> i64 {
+pub(crate) fn millis(seconds: i64, nanos: i32) -> i64 {
     seconds
         .saturating_mul(1000)
         .saturating_add(i64::from(nanos) / 1_000_000)

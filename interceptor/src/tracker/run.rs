@@ -224,6 +224,10 @@ impl RunTracker {
             Job::PatchKnown { id } => {
                 self.patches_known.insert(id);
             }
+            Job::RunEnded { status, failure } => {
+                self.close(status, self.clock, None, Some(failure), policy);
+                rows.runs.push(self.row.clone());
+            }
             Job::Query | Job::Evicted(_) => {}
         }
     }
@@ -237,8 +241,12 @@ impl RunTracker {
 
     fn command(&mut self, command: Command, policy: &Policy, rows: &mut Rows) {
         match command {
-            Command::StartTimer { seq, duration_ms } => {
-                let step = StepKey::new(&seq.to_string());
+            Command::StartTimer {
+                seq,
+                timer_id,
+                duration_ms,
+            } => {
+                let step = StepKey::new(&timer_id);
                 let mut timer = Step::new("timer", step, "timer", 1, self.clock)
                     .status(Status::Running)
                     .with("duration_ms", duration_ms);
@@ -301,6 +309,14 @@ impl RunTracker {
                 self.propose(StepId::Cancel(seq), cancel, policy, rows);
             }
             Command::SetPatch { id } => self.patch(id, policy, rows),
+            Command::RecordMarker { name, details } => {
+                let mut marker = Step::new("marker", StepKey::new(&name), name, 1, self.clock)
+                    .counted(1)
+                    .with_input(details);
+                marker.complete(None, self.clock);
+                // What is read in history is no proposal.
+                self.pending.push(Pending::Closed(Box::new(marker)));
+            }
             Command::UpdateAccepted { protocol_id } => {
                 let id = StepId::Update(protocol_id);
                 if let Some(update) = self.open.get_mut(&id) {

@@ -74,6 +74,7 @@ fn start() -> Job {
 fn timer(seq: u32) -> Command {
     Command::StartTimer {
         seq,
+        timer_id: seq.to_string(),
         duration_ms: 1000,
     }
 }

@@ -1,0 +1,907 @@
+//! Events, one by one: each is something that reaches the workflow, or something that it answered.
+//!
+//! Invariant: an answer counts only within a completed task, and what follows upon a step only while the
+//! step is open; everything else is skipped.
+
+use omnitrace_store::key::Step as StepKey;
+use omnitrace_store::row::{Micros, Status};
+use temporalio_common::protos::{
+    coresdk::workflow_activation::{InitializeWorkflow, start_workflow_from_attribs},
+    temporal::api::{
+        common::v1::{Header, Payload, Payloads},
+        enums::v1::ContinueAsNewInitiator,
+        failure::v1::Failure as ProtoFailure,
+        history::v1::{
+            ActivityTaskScheduledEventAttributes, ActivityTaskStartedEventAttributes, HistoryEvent,
+            MarkerRecordedEventAttributes,
+            RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+            WorkflowExecutionContinuedAsNewEventAttributes,
+            WorkflowExecutionStartedEventAttributes,
+            WorkflowExecutionUpdateAcceptedEventAttributes,
+            WorkflowExecutionUpdateCompletedEventAttributes, history_event::Attributes,
+        },
+        update::v1::outcome,
+    },
+};
+
+use super::attempts::{Activity, Started};
+use super::failures;
+use super::marker::{self, Marker};
+use super::reader::{Admitted, Open, Reader, Taken};
+use super::task::{Answer, Local};
+use crate::observe::{Command, Failure, Job, LocalActivity, Outcome, RunStart, ScheduleActivity};
+use crate::policy::{Content, Redacted};
+use crate::sdk::MAX_OUTPUT_BYTES;
+use crate::sdk::activation::{child_cause, filled, run_start};
+use crate::sdk::failure::named;
+use crate::sdk::header::StepHeader;
+use crate::sdk::payload::{micros, millis, redact, redact_one};
+
+/// Where an event stands.
+#[derive(Clone, Copy)]
+struct At {
+    id: i64,
+    time: Micros,
+    event_type: i32,
+}
+
+impl At {
+    /// What a step that this event begins is called until it ends.
+    fn seq(self) -> Option<u32> {
+        seq(self.id)
+    }
+}
+
+fn seq(event_id: i64) -> Option<u32> {
+    u32::try_from(event_id).ok()
+}
+
+impl Reader {
+    /// Takes in an event.
+    pub(super) fn event(&mut self, event: HistoryEvent) -> Taken {
+        let Some(attributes) = event.attributes else {
+            return Taken::Skipped;
+        };
+        if self.closed {
+            return Taken::Skipped;
+        }
+        if let Some(time) = event.event_time {
+            self.event_time = micros(time.seconds, time.nanos);
+        }
+        let at = At {
+            id: event.event_id,
+            time: self.event_time,
+            event_type: event.event_type,
+        };
+        if !self.begun
+            && !matches!(
+                attributes,
+                Attributes::WorkflowExecutionStartedEventAttributes(_)
+            )
+        {
+            // Its beginning is lost.
+            let start = run_start(
+                &InitializeWorkflow::default(),
+                self.key.clone(),
+                &self.policy,
+            );
+            self.begin(start, None);
+        }
+        match self.delivered(attributes, at) {
+            Ok(taken) => taken,
+            Err(answer) => self.answered(*answer, at).unwrap_or(Taken::Skipped),
+        }
+    }
+
+    /// Events that reach the workflow, tasks, and what is known of attempts. Gives back the others.
+    fn delivered(&mut self, attributes: Attributes, at: At) -> Result<Taken, Box<Attributes>> {
+        use Attributes as E;
+        Ok(match attributes {
+            E::WorkflowExecutionStartedEventAttributes(a) => self.started(a, at),
+            E::WorkflowTaskScheduledEventAttributes(_) => {
+                self.flush();
+                Taken::Read
+            }
+            E::WorkflowTaskStartedEventAttributes(_) => self.task_started(at.time),
+            E::WorkflowTaskCompletedEventAttributes(a) => self.task_completed(a, at.time),
+            E::WorkflowTaskFailedEventAttributes(_) | E::WorkflowTaskTimedOutEventAttributes(_) => {
+                self.under_way = None;
+                Taken::Read
+            }
+            E::ActivityTaskStartedEventAttributes(a) => self.attempt_started(a, at),
+            E::ActivityTaskCompletedEventAttributes(a) => {
+                self.activity_ended(a.scheduled_event_id, Ok(a.result), at)
+            }
+            E::ActivityTaskFailedEventAttributes(a) => {
+                let failure = failures::held(a.failure.as_ref(), "ActivityFailure", &self.policy);
+                self.activity_ended(a.scheduled_event_id, Err(failure), at)
+            }
+            E::ActivityTaskTimedOutEventAttributes(a) => {
+                let failure = match &a.failure {
+                    None => named(Status::TimedOut, "TimeoutFailure.Unspecified"),
+                    held => failures::held(held.as_ref(), "ActivityFailure", &self.policy),
+                };
+                self.activity_ended(a.scheduled_event_id, Err(failure), at)
+            }
+            E::ActivityTaskCanceledEventAttributes(a) => {
+                self.activity_ended(a.scheduled_event_id, Err(failures::canceled()), at)
+            }
+            E::TimerFiredEventAttributes(a) => match self.timer(a.started_event_id, &a.timer_id) {
+                Some(seq) => self.wait(Job::TimerFired { seq }, at.event_type),
+                None => Taken::Skipped,
+            },
+            E::WorkflowExecutionSignaledEventAttributes(a) => {
+                let job = Job::Signal {
+                    event_id: at.id,
+                    name: a.signal_name,
+                    input: self.redact(a.input),
+                };
+                self.wait(job, at.event_type)
+            }
+            E::WorkflowExecutionCancelRequestedEventAttributes(a) => {
+                let reason = serde_json::json!({ "reason": a.cause });
+                let reason = self.policy.json(reason, Content::Plain);
+                self.wait(Job::CancelRequested { reason }, at.event_type)
+            }
+            E::WorkflowExecutionUpdateAdmittedEventAttributes(a) => {
+                let Some(request) = a.request else {
+                    return Ok(Taken::Skipped);
+                };
+                let id = request.meta.as_ref().map(|meta| meta.update_id.clone());
+                let admitted = Admitted {
+                    request,
+                    event_type: at.event_type,
+                };
+                match id.filter(|id| !self.admitted.contains_key(id)) {
+                    Some(id) => {
+                        self.admitted.insert(id, admitted);
+                        Taken::Read
+                    }
+                    None => Taken::Skipped,
+                }
+            }
+            E::WorkflowExecutionTerminatedEventAttributes(a) => {
+                let message = (!a.reason.is_empty()).then(|| self.policy.error_message(&a.reason));
+                let failure = Failure {
+                    message,
+                    ..failures::terminated()
+                };
+                self.run_ended(Status::Terminated, failure, at)
+            }
+            E::WorkflowExecutionTimedOutEventAttributes(_) => {
+                self.run_ended(Status::TimedOut, failures::timed_out(), at)
+            }
+            E::StartChildWorkflowExecutionFailedEventAttributes(a) => {
+                let cause = named(Status::Failed, child_cause(a.cause().as_str_name()));
+                self.child_not_started(a.initiated_event_id, cause, at)
+            }
+            E::ChildWorkflowExecutionStartedEventAttributes(a) => {
+                match (
+                    self.open.get(&a.initiated_event_id),
+                    seq(a.initiated_event_id),
+                ) {
+                    (Some(Open::Child { .. }), Some(seq)) => {
+                        let run_id = a.workflow_execution.unwrap_or_default().run_id;
+                        self.wait(Job::ChildStarted { seq, run_id }, at.event_type)
+                    }
+                    _ => Taken::Skipped,
+                }
+            }
+            E::ChildWorkflowExecutionCompletedEventAttributes(a) => {
+                let outcome = Outcome::Completed(self.redact_one(a.result));
+                self.child_ended(a.initiated_event_id, outcome, at)
+            }
+            E::ChildWorkflowExecutionFailedEventAttributes(a) => {
+                let failure = a.failure.as_ref();
+                // What is in the wrapper of a child is read as such.
+                let failure = self.child_failure(failure);
+                self.child_ended(a.initiated_event_id, Outcome::Failed(failure), at)
+            }
+            E::ChildWorkflowExecutionCanceledEventAttributes(a) => {
+                let outcome = Outcome::Failed(failures::canceled());
+                self.child_ended(a.initiated_event_id, outcome, at)
+            }
+            E::ChildWorkflowExecutionTimedOutEventAttributes(a) => {
+                let outcome = Outcome::Failed(failures::timed_out());
+                self.child_ended(a.initiated_event_id, outcome, at)
+            }
+            E::ChildWorkflowExecutionTerminatedEventAttributes(a) => {
+                let outcome = Outcome::Failed(failures::terminated());
+                self.child_ended(a.initiated_event_id, outcome, at)
+            }
+            E::ExternalWorkflowExecutionSignaledEventAttributes(a) => {
+                self.signal_delivered(a.initiated_event_id, None, at)
+            }
+            E::SignalExternalWorkflowExecutionFailedEventAttributes(a) => {
+                let failure = failures::not_signaled(a.cause());
+                self.signal_delivered(a.initiated_event_id, Some(failure), at)
+            }
+            E::ExternalWorkflowExecutionCancelRequestedEventAttributes(a) => {
+                self.cancel_delivered(a.initiated_event_id, None, at)
+            }
+            E::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => {
+                let failure = failures::not_canceled(a.cause());
+                self.cancel_delivered(a.initiated_event_id, Some(failure), at)
+            }
+            E::NexusOperationStartedEventAttributes(a) => {
+                match (
+                    self.open.get_mut(&a.scheduled_event_id),
+                    seq(a.scheduled_event_id),
+                ) {
+                    (Some(Open::Nexus { started }), Some(seq)) => {
+                        *started = true;
+                        let failure = None;
+                        self.wait(Job::NexusStarted { seq, failure }, at.event_type)
+                    }
+                    _ => Taken::Skipped,
+                }
+            }
+            E::NexusOperationCompletedEventAttributes(a) => {
+                let output = redact_one(a.result.as_ref(), &self.policy);
+                self.nexus_ended(a.scheduled_event_id, Outcome::Completed(output), at)
+            }
+            E::NexusOperationFailedEventAttributes(a) => {
+                self.nexus_failed(a.scheduled_event_id, a.failure.as_ref(), at)
+            }
+            E::NexusOperationCanceledEventAttributes(a) => {
+                self.nexus_failed(a.scheduled_event_id, a.failure.as_ref(), at)
+            }
+            E::NexusOperationTimedOutEventAttributes(a) => {
+                self.nexus_failed(a.scheduled_event_id, a.failure.as_ref(), at)
+            }
+            // Steps of the way of a cancellation: its end is an event of its own.
+            E::NexusOperationCancelRequestCompletedEventAttributes(a) => {
+                self.of_open(a.scheduled_event_id)
+            }
+            E::NexusOperationCancelRequestFailedEventAttributes(a) => {
+                self.of_open(a.scheduled_event_id)
+            }
+            other => return Err(Box::new(other)),
+        })
+    }
+
+    /// Events that the workflow's answer to a task made; `None` for those that are not known.
+    fn answered(&mut self, attributes: Attributes, at: At) -> Option<Taken> {
+        use Attributes as E;
+        let identity = self.task.as_ref()?.identity.clone();
+        let command = match attributes {
+            E::ActivityTaskScheduledEventAttributes(a) => self.schedule(a, at)?,
+            E::ActivityTaskCancelRequestedEventAttributes(a) => {
+                return self.cancel_activity(a.scheduled_event_id);
+            }
+            E::TimerStartedEventAttributes(a) => {
+                let seq = self.opens(
+                    at,
+                    Open::Timer {
+                        timer_id: a.timer_id.clone(),
+                    },
+                )?;
+                Command::StartTimer {
+                    seq,
+                    timer_id: a.timer_id,
+                    duration_ms: a
+                        .start_to_fire_timeout
+                        .map_or(0, |d| millis(d.seconds, d.nanos)),
+                }
+            }
+            E::TimerCanceledEventAttributes(a) => Command::CancelTimer {
+                seq: self.timer(a.started_event_id, &a.timer_id)?,
+            },
+            E::MarkerRecordedEventAttributes(a) => return self.marker(a, identity, at),
+            E::StartChildWorkflowExecutionInitiatedEventAttributes(a) => {
+                let header = header(a.header.as_ref());
+                let child = Open::Child {
+                    workflow_id: a.workflow_id.clone(),
+                    closes_when_canceled: closes_when_canceled(&header),
+                };
+                Command::StartChild {
+                    seq: self.opens(at, child)?,
+                    namespace: a.namespace,
+                    workflow_id: a.workflow_id,
+                    workflow_type: a.workflow_type.unwrap_or_default().name,
+                    input: self.redact(a.input),
+                }
+            }
+            E::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+                Command::SignalExternal {
+                    seq: self.opens(at, Open::Signal)?,
+                    workflow_id: a.workflow_execution.unwrap_or_default().workflow_id,
+                    name: a.signal_name,
+                    input: self.redact(a.input),
+                }
+            }
+            E::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+                return self.cancel_external(a, at);
+            }
+            E::WorkflowExecutionUpdateAcceptedEventAttributes(a) => {
+                return self.update_accepted(a, at);
+            }
+            E::WorkflowExecutionUpdateCompletedEventAttributes(a) => self.update_completed(a)?,
+            E::NexusOperationScheduledEventAttributes(a) => Command::ScheduleNexus {
+                seq: self.opens(at, Open::Nexus { started: false })?,
+                endpoint: a.endpoint,
+                service: a.service,
+                operation: a.operation,
+                input: redact(a.input.as_slice(), Content::Plain, &self.policy),
+            },
+            E::NexusOperationCancelRequestedEventAttributes(a) => {
+                if !matches!(
+                    self.open.get(&a.scheduled_event_id),
+                    Some(Open::Nexus { .. })
+                ) {
+                    return None;
+                }
+                Command::CancelNexus {
+                    seq: seq(a.scheduled_event_id)?,
+                }
+            }
+            // What is known of a run, and no step.
+            E::UpsertWorkflowSearchAttributesEventAttributes(_)
+            | E::WorkflowPropertiesModifiedEventAttributes(_) => return Some(Taken::Read),
+            E::WorkflowExecutionCompletedEventAttributes(a) => Command::Close {
+                status: Status::Completed,
+                output: self.redact_one(a.result),
+                failure: None,
+            },
+            E::WorkflowExecutionFailedEventAttributes(a) => Command::Close {
+                status: Status::Failed,
+                output: None,
+                failure: a
+                    .failure
+                    .as_ref()
+                    .map(|proto| failures::held(Some(proto), "", &self.policy)),
+            },
+            E::WorkflowExecutionCanceledEventAttributes(a) => Command::Close {
+                status: Status::Canceled,
+                output: a.details.map(|details| self.redact(Some(details))),
+                failure: None,
+            },
+            E::WorkflowExecutionContinuedAsNewEventAttributes(a) => self.continued(a),
+            _ => return None,
+        };
+        let closes = matches!(command, Command::Close { .. });
+        let taken = self.answer(Answer::Command(command));
+        if closes {
+            self.closed = true;
+            self.flush();
+        }
+        Some(taken)
+    }
+
+    fn started(&mut self, a: WorkflowExecutionStartedEventAttributes, at: At) -> Taken {
+        if self.begun {
+            return Taken::Skipped;
+        }
+        let task_queue = a.task_queue.clone().unwrap_or_default().name;
+        let workflow_id = self.key.workflow_id.clone();
+        let start = start_workflow_from_attribs(a, workflow_id, 0, Default::default());
+        let start = RunStart {
+            task_queue,
+            started_at: (at.time != 0).then_some(at.time),
+            ..run_start(&start, self.key.clone(), &self.policy)
+        };
+        self.begin(start, Some(at.event_type));
+        Taken::Read
+    }
+
+    fn run_ended(&mut self, status: Status, failure: Failure, at: At) -> Taken {
+        self.flush();
+        self.ended = Some((at.time, status, failure));
+        self.closed = true;
+        Taken::Read
+    }
+
+    /// Opens a step, named after its event; `None` if there is no such name, or it is taken.
+    fn opens(&mut self, at: At, open: Open) -> Option<u32> {
+        let seq = at.seq()?;
+        if self.open.contains_key(&at.id) {
+            return None;
+        }
+        self.open.insert(at.id, open);
+        Some(seq)
+    }
+
+    fn of_open(&self, event_id: i64) -> Taken {
+        match self.open.contains_key(&event_id) {
+            true => Taken::Read,
+            false => Taken::Skipped,
+        }
+    }
+
+    /// Closes a timer, by the event that started it or by its id.
+    fn timer(&mut self, event_id: i64, timer_id: &str) -> Option<u32> {
+        let is_it = |id: &i64, open: &Open| match open {
+            Open::Timer { timer_id: known } => {
+                *id == event_id || (event_id == 0 && known == timer_id)
+            }
+            _ => false,
+        };
+        let (id, _) = self.open.iter().find(|(id, open)| is_it(id, open))?;
+        let id = *id;
+        self.open.remove(&id);
+        seq(id)
+    }
+
+    /// The how-manieth use of an activity id this is, if nothing says so.
+    fn nth_use(&mut self, activity_id: &str, told: Option<u32>) -> u32 {
+        let uses = self.uses.entry(activity_id.to_owned()).or_default();
+        *uses = told.unwrap_or_else(|| uses.saturating_add(1));
+        *uses
+    }
+
+    fn schedule(&mut self, a: ActivityTaskScheduledEventAttributes, at: At) -> Option<Command> {
+        let header = header(a.header.as_ref());
+        let activity_type = a.activity_type.unwrap_or_default().name;
+        let task_queue = a.task_queue.unwrap_or_default().name;
+        let seq = at.seq().filter(|_| !self.open.contains_key(&at.id))?;
+        let nth_use = self.nth_use(&a.activity_id, header.nth_use);
+        let open = Open::Activity {
+            activity: Activity {
+                step: StepKey::nth_use(&a.activity_id, nth_use),
+                activity_type: activity_type.clone(),
+                task_queue: task_queue.clone(),
+                local: false,
+            },
+            scheduled_at: at.time,
+            closes_when_canceled: closes_when_canceled(&header),
+            started: None,
+        };
+        self.open.insert(at.id, open);
+        let content = self.policy.content(&activity_type);
+        let input = a.input.unwrap_or_default().payloads;
+        Some(Command::ScheduleActivity(Box::new(ScheduleActivity {
+            seq,
+            activity_id: a.activity_id,
+            activity_type,
+            task_queue: filled(&task_queue),
+            input: redact(&input, content, &self.policy),
+            nth_use: Some(nth_use),
+            local: None,
+        })))
+    }
+
+    /// The server tells of an attempt when it ends for good, with what it knows of the one before.
+    fn attempt_started(&mut self, a: ActivityTaskStartedEventAttributes, at: At) -> Taken {
+        let Some(Open::Activity {
+            activity,
+            scheduled_at,
+            started,
+            ..
+        }) = self.open.get_mut(&a.scheduled_event_id)
+        else {
+            return Taken::Skipped;
+        };
+        // 0 is written by servers that did not count.
+        let attempt = a.attempt.max(1).unsigned_abs();
+        let this = Started {
+            attempt,
+            worker: a.identity,
+            scheduled_at: (attempt == 1).then_some(*scheduled_at),
+            at: Some(at.time),
+        };
+        let mut rows = vec![activity.started(&self.key, &this, &self.policy)];
+        if let Some(failure) = a.last_failure.filter(|_| attempt > 1) {
+            let before = Started {
+                attempt: attempt - 1,
+                // It may have been another one.
+                worker: String::new(),
+                scheduled_at: (attempt == 2).then_some(*scheduled_at),
+                at: None,
+            };
+            let failure = failures::held(Some(&failure), "", &self.policy);
+            rows.push(activity.ended(&self.key, &before, None, None, Some(failure), &self.policy));
+        }
+        *started = Some(this);
+        rows.into_iter().for_each(|row| self.attempt_row(row));
+        Taken::Read
+    }
+
+    fn activity_ended(
+        &mut self,
+        scheduled: i64,
+        end: Result<Option<Payloads>, Failure>,
+        at: At,
+    ) -> Taken {
+        let Some(Open::Activity {
+            activity, started, ..
+        }) = self.open.get(&scheduled)
+        else {
+            return Taken::Skipped;
+        };
+        let Some(seq) = seq(scheduled) else {
+            return Taken::Skipped;
+        };
+        let (payload, failure) = match end {
+            Ok(result) => (single(result), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        if let Some(started) = started {
+            // As much as its worker would have told.
+            let short = payload
+                .as_ref()
+                .filter(|p| p.data.len() <= MAX_OUTPUT_BYTES);
+            let output = redact_one(short, &self.policy);
+            let row = activity.ended(
+                &self.key,
+                started,
+                Some(at.time),
+                output,
+                failure.clone(),
+                &self.policy,
+            );
+            self.attempt_row(row);
+        }
+        self.open.remove(&scheduled);
+        let outcome = match failure {
+            Some(failure) => Outcome::Failed(failure),
+            None => Outcome::Completed(redact_one(payload.as_ref(), &self.policy)),
+        };
+        self.wait(Job::ActivityResolved { seq, outcome }, at.event_type)
+    }
+
+    fn cancel_activity(&mut self, scheduled: i64) -> Option<Taken> {
+        let Some(Open::Activity {
+            closes_when_canceled,
+            ..
+        }) = self.open.get(&scheduled)
+        else {
+            return None;
+        };
+        let closes = *closes_when_canceled;
+        let seq = seq(scheduled)?;
+        let cancel = Command::CancelActivity { seq };
+        let outcome = Outcome::Failed(failures::canceled());
+        Some(self.answer(match closes {
+            true => Answer::Close {
+                cancel,
+                resolved: Job::ActivityResolved { seq, outcome },
+            },
+            false => Answer::Command(cancel),
+        }))
+    }
+
+    fn marker(
+        &mut self,
+        mut a: MarkerRecordedEventAttributes,
+        identity: String,
+        at: At,
+    ) -> Option<Taken> {
+        let command = match marker::read(&a) {
+            Marker::LocalActivity(local) => {
+                let result = a.details.remove("result");
+                let input = a.details.remove("input");
+                let ended = LocalEnd {
+                    payload: single(result),
+                    failure: a.failure,
+                    input,
+                    identity,
+                };
+                return self.local_activity(local, ended, at);
+            }
+            Marker::Patch(id) => Command::SetPatch { id },
+            Marker::Other => Command::RecordMarker {
+                name: a.marker_name,
+                details: self.marker_details(&a.details),
+            },
+        };
+        Some(self.answer(Answer::Command(command)))
+    }
+
+    /// The payloads of a marker of another kind, in the order of their names.
+    fn marker_details(&self, details: &std::collections::HashMap<String, Payloads>) -> Redacted {
+        let mut named: Vec<_> = details.iter().collect();
+        named.sort_by_key(|(name, _)| *name);
+        let payloads: Vec<Payload> = named
+            .into_iter()
+            .flat_map(|(_, payloads)| payloads.payloads.iter().cloned())
+            .collect();
+        redact(&payloads, Content::Plain, &self.policy)
+    }
+
+    fn local_activity(
+        &mut self,
+        local: marker::LocalActivity,
+        ended: LocalEnd,
+        at: At,
+    ) -> Option<Taken> {
+        let seq = at.seq()?;
+        let nth_use = self.nth_use(&local.activity_id, None);
+        let attempt = local.attempt.max(1);
+        // A link of a chain has the schedule time of the first one.
+        let link = local
+            .original_schedule_time
+            .map(|first| (local.activity_type.clone(), first));
+        let follows = link.as_ref().and_then(|link| self.chains.remove(link));
+        if let (Some(link), Some(_)) = (link, local.backoff_ms) {
+            self.chains.insert(link, attempt.saturating_add(1));
+        }
+        let failure = ended.failure.as_ref();
+        let failure = failure.map(|f| failures::held(Some(f), "", &self.policy));
+        let activity = Activity {
+            step: StepKey::nth_use(&local.activity_id, nth_use),
+            activity_type: local.activity_type.clone(),
+            task_queue: self.task_queue.clone(),
+            local: true,
+        };
+        let started = Started {
+            attempt,
+            worker: ended.identity,
+            scheduled_at: None,
+            at: None,
+        };
+        let output = redact_one(ended.payload.as_ref(), &self.policy);
+        let row = activity.ended(
+            &self.key,
+            &started,
+            local.complete_time,
+            output.clone(),
+            failure.clone(),
+            &self.policy,
+        );
+        self.attempt_row(row);
+        let outcome = match (local.backoff_ms, failure) {
+            (Some(duration_ms), _) => Outcome::Backoff {
+                duration_ms,
+                original_schedule_time: local.original_schedule_time,
+            },
+            (None, Some(failure)) => Outcome::Failed(failure),
+            (None, None) => Outcome::Completed(output),
+        };
+        let content = self.policy.content(&local.activity_type);
+        let input = ended.input.unwrap_or_default().payloads;
+        Some(self.answer(Answer::Local(Box::new(Local {
+            schedule: ScheduleActivity {
+                seq,
+                activity_id: local.activity_id,
+                activity_type: local.activity_type,
+                task_queue: None,
+                input: redact(&input, content, &self.policy),
+                nth_use: Some(nth_use),
+                local: Some(LocalActivity {
+                    attempt: follows.unwrap_or(1),
+                    original_schedule_time: follows.and(local.original_schedule_time),
+                }),
+            },
+            outcome,
+            complete_time: local.complete_time,
+            activation_index: local.activation_index,
+        }))))
+    }
+
+    fn child_failure(&self, proto: Option<&ProtoFailure>) -> Failure {
+        let failure = failures::held(proto, "ChildWorkflowExecutionFailure", &self.policy);
+        match failure.status {
+            Status::Failed => failure,
+            // Of these the text is core's.
+            _ => named(failure.status, &failure.error_type),
+        }
+    }
+
+    fn child_not_started(&mut self, initiated: i64, failure: Failure, at: At) -> Taken {
+        match self.close(initiated, |open| matches!(open, Open::Child { .. })) {
+            Some(seq) => self.wait(Job::ChildNotStarted { seq, failure }, at.event_type),
+            None => Taken::Skipped,
+        }
+    }
+
+    fn child_ended(&mut self, initiated: i64, outcome: Outcome, at: At) -> Taken {
+        match self.close(initiated, |open| matches!(open, Open::Child { .. })) {
+            Some(seq) => self.wait(Job::ChildResolved { seq, outcome }, at.event_type),
+            None => Taken::Skipped,
+        }
+    }
+
+    fn signal_delivered(&mut self, initiated: i64, failure: Option<Failure>, at: At) -> Taken {
+        match self.close(initiated, |open| matches!(open, Open::Signal)) {
+            Some(seq) => self.wait(Job::SignalDelivered { seq, failure }, at.event_type),
+            None => Taken::Skipped,
+        }
+    }
+
+    fn cancel_delivered(&mut self, initiated: i64, failure: Option<Failure>, at: At) -> Taken {
+        if self.child_cancels.remove(&initiated) {
+            return Taken::Read;
+        }
+        match self.close(initiated, |open| matches!(open, Open::Cancel)) {
+            Some(seq) => self.wait(Job::CancelDelivered { seq, failure }, at.event_type),
+            None => Taken::Skipped,
+        }
+    }
+
+    fn close(&mut self, event_id: i64, is_it: impl FnOnce(&Open) -> bool) -> Option<u32> {
+        let open = self.open.get(&event_id)?;
+        if !is_it(open) {
+            return None;
+        }
+        self.open.remove(&event_id);
+        seq(event_id)
+    }
+
+    /// A request to cancel another workflow, or, from core, a child.
+    fn cancel_external(
+        &mut self,
+        a: RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+        at: At,
+    ) -> Option<Taken> {
+        let workflow_id = a.workflow_execution.unwrap_or_default().workflow_id;
+        if !a.child_workflow_only {
+            let seq = self.opens(at, Open::Cancel)?;
+            let command = Command::CancelExternal { seq, workflow_id };
+            return Some(self.answer(Answer::Command(command)));
+        }
+        self.child_cancels.insert(at.id);
+        let child = self.open.iter().find_map(|(id, open)| match open {
+            Open::Child {
+                workflow_id: known,
+                closes_when_canceled,
+            } if *known == workflow_id => Some((*id, *closes_when_canceled)),
+            _ => None,
+        });
+        let Some((id, closes)) = child else {
+            return Some(Taken::Read);
+        };
+        let seq = seq(id)?;
+        let cancel = Command::CancelChild { seq };
+        let outcome = Outcome::Failed(failures::canceled());
+        Some(self.answer(match closes {
+            true => Answer::Close {
+                cancel,
+                resolved: Job::ChildResolved { seq, outcome },
+            },
+            false => Answer::Command(cancel),
+        }))
+    }
+
+    fn nexus_failed(&mut self, scheduled: i64, failure: Option<&ProtoFailure>, at: At) -> Taken {
+        let failure = failures::held(failure, "NexusOperationFailure", &self.policy);
+        self.nexus_ended(scheduled, Outcome::Failed(failure), at)
+    }
+
+    fn nexus_ended(&mut self, scheduled: i64, outcome: Outcome, at: At) -> Taken {
+        let Some(Open::Nexus { started }) = self.open.get(&scheduled) else {
+            return Taken::Skipped;
+        };
+        let started = *started;
+        let Some(seq) = self.close(scheduled, |_| true) else {
+            return Taken::Skipped;
+        };
+        match (started, outcome) {
+            (true, outcome) => self.wait(Job::NexusResolved { seq, outcome }, at.event_type),
+            (false, Outcome::Failed(failure)) => {
+                let failure = Some(failure);
+                self.wait(Job::NexusStarted { seq, failure }, at.event_type)
+            }
+            // It was answered at once.
+            (false, outcome) => {
+                let failure = None;
+                let start = Job::NexusStarted { seq, failure };
+                self.wait_for_both(start, Job::NexusResolved { seq, outcome }, at.event_type)
+            }
+        }
+    }
+
+    fn update_accepted(
+        &mut self,
+        a: WorkflowExecutionUpdateAcceptedEventAttributes,
+        at: At,
+    ) -> Option<Taken> {
+        let of_event = a.accepted_request;
+        let id = of_event
+            .as_ref()
+            .and_then(|request| request.meta.as_ref())
+            .map(|meta| meta.update_id.clone())
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| a.protocol_instance_id.clone());
+        let admitted = self.admitted.remove(&id).map(|admitted| admitted.request);
+        let request = of_event
+            .filter(|request| request.input.is_some())
+            .or(admitted)?;
+        let protocol_id = match a.protocol_instance_id.is_empty() {
+            true => id.clone(),
+            false => a.protocol_instance_id,
+        };
+        let input = request.input.unwrap_or_default();
+        self.updates
+            .insert(at.id, (protocol_id.clone(), id.clone()));
+        let delivered = Job::Update {
+            protocol_id: protocol_id.clone(),
+            id,
+            name: input.name,
+            input: self.redact(input.args),
+        };
+        Some(self.answer(Answer::Update {
+            delivered,
+            accepted: Command::UpdateAccepted { protocol_id },
+        }))
+    }
+
+    /// An update's end names the event that accepted it, or the update.
+    fn update_completed(
+        &mut self,
+        a: WorkflowExecutionUpdateCompletedEventAttributes,
+    ) -> Option<Command> {
+        let id = a.meta.unwrap_or_default().update_id;
+        let accepted = match self.updates.contains_key(&a.accepted_event_id) {
+            true => a.accepted_event_id,
+            false => *self.updates.iter().find(|(_, known)| known.1 == id)?.0,
+        };
+        let (protocol_id, _) = self.updates.remove(&accepted)?;
+        Some(match a.outcome.and_then(|outcome| outcome.value) {
+            Some(outcome::Value::Failure(failure)) => Command::UpdateRejected {
+                protocol_id,
+                failure: failures::held(Some(&failure), "", &self.policy),
+            },
+            Some(outcome::Value::Success(payloads)) => Command::UpdateCompleted {
+                protocol_id,
+                output: self.redact_one(Some(payloads)).unwrap_or_default(),
+            },
+            None => Command::UpdateCompleted {
+                protocol_id,
+                output: Redacted::default(),
+            },
+        })
+    }
+
+    /// A run that went on as a new one. Older servers wrote it for retries and cron runs too, which for
+    /// their worker had failed or completed.
+    #[expect(deprecated, reason = "what older servers wrote")]
+    fn continued(&self, a: WorkflowExecutionContinuedAsNewEventAttributes) -> Command {
+        let by_server = matches!(
+            a.initiator(),
+            ContinueAsNewInitiator::Retry | ContinueAsNewInitiator::CronSchedule
+        );
+        match (by_server, &a.failure) {
+            (true, Some(failure)) => Command::Close {
+                status: Status::Failed,
+                output: None,
+                failure: Some(failures::held(Some(failure), "", &self.policy)),
+            },
+            (true, None) => Command::Close {
+                status: Status::Completed,
+                output: self.redact_one(a.last_completion_result),
+                failure: None,
+            },
+            (false, _) => Command::Close {
+                status: Status::ContinuedAsNew,
+                output: Some(self.redact(a.input)),
+                failure: None,
+            },
+        }
+    }
+
+    fn redact(&self, payloads: Option<Payloads>) -> Redacted {
+        let payloads = payloads.unwrap_or_default().payloads;
+        redact(&payloads, Content::Plain, &self.policy)
+    }
+
+    fn redact_one(&self, payloads: Option<Payloads>) -> Option<Redacted> {
+        redact_one(single(payloads).as_ref(), &self.policy)
+    }
+}
+
+/// What a marker tells of the end of a local activity.
+struct LocalEnd {
+    payload: Option<Payload>,
+    failure: Option<ProtoFailure>,
+    input: Option<Payloads>,
+    identity: String,
+}
+
+fn single(payloads: Option<Payloads>) -> Option<Payload> {
+    payloads?.payloads.into_iter().next()
+}
+
+fn header(header: Option<&Header>) -> StepHeader {
+    header
+        .and_then(|header| StepHeader::read(&header.fields))
+        .unwrap_or_default()
+}
+
+/// Whether core closes a step as soon as its cancellation was requested. Without the header nobody
+/// knows, and then its end is where history shows it.
+fn closes_when_canceled(header: &StepHeader) -> bool {
+    matches!(
+        header.cancellation_type.as_deref(),
+        Some("try_cancel" | "abandon")
+    )
+}
