@@ -66,7 +66,7 @@ impl PostgresStore {
     pub(crate) async fn probe(url: &PostgresUrl) -> Result<(), WriteError> {
         let probe = async {
             let mut connection = url.driver_options(false)?.connect().await?;
-            let mut transaction = connection.begin().await?;
+            let mut transaction = Connection::begin(&mut connection).await?;
             let probe = sqlx::query(PROBE).bind("{}");
             probe.execute(&mut *transaction).await?;
             transaction.rollback().await?;
