@@ -3,38 +3,20 @@
 use crate::Scale;
 use crate::cpu::Moment;
 use crate::replay::Recording;
-use crate::series::{Metrics, Of, Question, Series};
+use crate::series::{Metrics, PLAIN, Question, RECORDING, Series};
 use crate::worker::Shop;
-
-const PLAIN: &str = "plain";
-const RECORDING: &str = "recording";
 
 const THROUGHPUT: &str = "runs_per_s";
 const PROCESS: &str = "process_cpu_s";
 
 /// What the series is asked.
 pub(crate) const QUESTIONS: [Question; 2] = [
-    compare("throughput, recording / plain", THROUGHPUT),
-    compare(
+    Question::recording("throughput, recording / plain", THROUGHPUT),
+    Question::recording(
         "CPU of worker and client, all threads, recording / plain",
         PROCESS,
     ),
 ];
-
-const fn compare(what: &'static str, metric: &'static str) -> Question {
-    Question {
-        what,
-        of: Of {
-            variant: RECORDING,
-            metric,
-        },
-        to: Of {
-            variant: PLAIN,
-            metric,
-        },
-        goal: None,
-    }
-}
 
 pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> {
     let recording = Recording::start()?;

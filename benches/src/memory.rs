@@ -7,36 +7,18 @@ use anyhow::{Context, ensure};
 
 use crate::cpu;
 use crate::replay::Recording;
-use crate::series::{Metrics, Of, Question, Series};
+use crate::series::{Metrics, PLAIN, Question, RECORDING, Series};
 use crate::worker::Shop;
 use crate::{Alone, Scale};
-
-const PLAIN: &str = "plain";
-const RECORDING: &str = "recording";
 
 const AFTER: &str = "resident_bytes";
 const MOST: &str = "most_resident_bytes";
 
 /// What the series is asked.
 pub(crate) const QUESTIONS: [Question; 2] = [
-    compare("resident memory after the runs, recording / plain", AFTER),
-    compare("greatest resident memory, recording / plain", MOST),
+    Question::recording("resident memory after the runs, recording / plain", AFTER),
+    Question::recording("greatest resident memory, recording / plain", MOST),
 ];
-
-const fn compare(what: &'static str, metric: &'static str) -> Question {
-    Question {
-        what,
-        of: Of {
-            variant: RECORDING,
-            metric,
-        },
-        to: Of {
-            variant: PLAIN,
-            metric,
-        },
-        goal: None,
-    }
-}
 
 pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> {
     Series::measure(scale.rounds, &[PLAIN, RECORDING], async |variant| {

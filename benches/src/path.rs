@@ -14,39 +14,37 @@ use temporalio_sdk::{
 };
 
 use crate::replay::{Recording, WORKFLOW_ID, options};
-use crate::series::{Metrics, Of, Question, Series, quantile};
+use crate::series::{Metrics, Of, Question, RECORDING, Series, quantile};
 use crate::{Scale, history};
 
 const NOTHING: &str = "nothing";
-const RECORDING: &str = "recording";
 
 const PER_ACTIVATION: &str = "replay_wall_s_per_activation";
 const ACTIVATION_P50: &str = "activation_p50_s";
 const ACTIVATION_P99: &str = "activation_p99_s";
 const COMPLETION_P50: &str = "completion_p50_s";
 const COMPLETION_P99: &str = "completion_p99_s";
+const BOTH: &str = "activation_and_completion_mean_s";
 
 /// What the series is asked.
-pub(crate) const QUESTIONS: [Question; 6] = [
+pub(crate) const QUESTIONS: [Question; 8] = [
     share("activation, p50", RECORDING, ACTIVATION_P50),
     share("activation, p99", RECORDING, ACTIVATION_P99),
     share("completion, p50", RECORDING, COMPLETION_P50),
     share("completion, p99", RECORDING, COMPLETION_P99),
+    share("both together, mean", RECORDING, BOTH),
     share("of which the clock itself, p50", NOTHING, ACTIVATION_P50),
     share("of which the clock itself, p99", NOTHING, ACTIVATION_P99),
+    share("of both together the clock itself, mean", NOTHING, BOTH),
 ];
 
 /// Asks for the share of a replayed activation's whole time.
 const fn share(what: &'static str, variant: &'static str, metric: &'static str) -> Question {
-    Question {
+    Question::new(
         what,
-        of: Of { variant, metric },
-        to: Of {
-            variant: NOTHING,
-            metric: PER_ACTIVATION,
-        },
-        goal: None,
-    }
+        Of::new(variant, metric),
+        Of::new(NOTHING, PER_ACTIVATION),
+    )
 }
 
 pub(crate) async fn run(scale: &Scale) -> anyhow::Result<Series> {
@@ -112,6 +110,7 @@ impl Times {
             seconds
         };
         let (activations, completions) = (sorted(&calls.activations), sorted(&calls.completions));
+        let all = activations.iter().chain(&completions).sum::<f64>();
         let of = |sorted: &[f64], q| quantile(sorted, q).context("the replay called nothing");
         Ok(Metrics::from([
             (
@@ -122,6 +121,7 @@ impl Times {
             (ACTIVATION_P99, of(&activations, 0.99)?),
             (COMPLETION_P50, of(&completions, 0.5)?),
             (COMPLETION_P99, of(&completions, 0.99)?),
+            (BOTH, all / activations.len() as f64),
         ]))
     }
 }

@@ -17,78 +17,54 @@ use temporalio_sdk::{
 };
 
 use crate::cpu::{self, Moment};
-use crate::series::{Metrics, Of, Question, Series};
+use crate::series::{Metrics, Of, PLAIN, Question, RECORDING, Series};
 use crate::workflows::Long;
 use crate::{Scale, history};
 
 pub(crate) const WORKFLOW_ID: &str = "bench-replay";
 const NAMESPACE: &str = "bench";
 
-const PLAIN: &str = "plain";
-const RECORDING: &str = "recording";
 const OPENTELEMETRY: &str = "opentelemetry";
 
 const WALL: &str = "wall_s";
 const THREAD: &str = "replaying_thread_cpu_s";
+const SDK: &str = "sdk_threads_cpu_s";
 const PROCESS: &str = "process_cpu_s";
 const WRITER: &str = "writer_cpu_s";
 const SQLITE: &str = "sqlite_cpu_s";
 
 /// What the series is asked.
-pub(crate) const QUESTIONS: [Question; 8] = [
-    Question {
-        what: "CPU of the replaying thread, recording / plain",
-        goal: Some(1.02),
-        ..compare(RECORDING, THREAD)
-    },
-    Question {
-        what: "wall time, recording / plain",
-        ..compare(RECORDING, WALL)
-    },
-    Question {
-        what: "CPU of the replaying thread, SDK's OpenTelemetry / plain",
-        ..compare(OPENTELEMETRY, THREAD)
-    },
-    Question {
-        what: "wall time, SDK's OpenTelemetry / plain",
-        ..compare(OPENTELEMETRY, WALL)
-    },
-    Question {
-        what: "beside it: CPU of the writer / replaying thread, plain",
-        to: Of {
-            variant: PLAIN,
-            metric: THREAD,
-        },
-        ..compare(RECORDING, WRITER)
-    },
-    Question {
-        what: "beside it: CPU of SQLite / replaying thread, plain",
-        to: Of {
-            variant: PLAIN,
-            metric: THREAD,
-        },
-        ..compare(RECORDING, SQLITE)
-    },
-    Question {
-        what: "CPU of the whole process, recording / plain",
-        ..compare(RECORDING, PROCESS)
-    },
-    Question {
-        what: "CPU of the whole process, SDK's OpenTelemetry / plain",
-        ..compare(OPENTELEMETRY, PROCESS)
-    },
+pub(crate) const QUESTIONS: [Question; 10] = [
+    Question::recording("CPU of the replaying thread, recording / plain", THREAD).goal(1.02),
+    Question::recording("CPU of all the SDK's threads, recording / plain", SDK),
+    Question::recording("wall time, recording / plain", WALL),
+    opentelemetry(
+        "CPU of the replaying thread, SDK's OpenTelemetry / plain",
+        THREAD,
+    ),
+    opentelemetry(
+        "CPU of all the SDK's threads, SDK's OpenTelemetry / plain",
+        SDK,
+    ),
+    opentelemetry("wall time, SDK's OpenTelemetry / plain", WALL),
+    beside(
+        "beside it: CPU of the writer / replaying thread, plain",
+        WRITER,
+    ),
+    beside("beside it: CPU of SQLite / replaying thread, plain", SQLITE),
+    Question::recording("CPU of the whole process, recording / plain", PROCESS),
+    opentelemetry(
+        "CPU of the whole process, SDK's OpenTelemetry / plain",
+        PROCESS,
+    ),
 ];
 
-const fn compare(variant: &'static str, metric: &'static str) -> Question {
-    Question {
-        what: "",
-        of: Of { variant, metric },
-        to: Of {
-            variant: PLAIN,
-            metric,
-        },
-        goal: None,
-    }
+const fn opentelemetry(what: &'static str, metric: &'static str) -> Question {
+    Question::new(what, Of::new(OPENTELEMETRY, metric), Of::new(PLAIN, metric))
+}
+
+const fn beside(what: &'static str, metric: &'static str) -> Question {
+    Question::new(what, Of::new(RECORDING, metric), Of::new(PLAIN, THREAD))
 }
 
 pub(crate) async fn run(scale: &Scale) -> anyhow::Result<Series> {
@@ -120,18 +96,16 @@ pub(crate) async fn run(scale: &Scale) -> anyhow::Result<Series> {
             recording.settle().await?;
             let settled = before.elapsed()?;
             let after = cpu::background()?;
+            let writer = after.writer.saturating_sub(background.writer);
+            let sqlite = after.sqlite.saturating_sub(background.sqlite);
+            let sdk = settled.process.saturating_sub(writer + sqlite);
             Ok(Metrics::from([
                 (WALL, replayed.wall.as_secs_f64()),
                 (THREAD, replayed.thread.as_secs_f64()),
+                (SDK, sdk.as_secs_f64()),
                 (PROCESS, settled.process.as_secs_f64()),
-                (
-                    WRITER,
-                    after.writer.saturating_sub(background.writer).as_secs_f64(),
-                ),
-                (
-                    SQLITE,
-                    after.sqlite.saturating_sub(background.sqlite).as_secs_f64(),
-                ),
+                (WRITER, writer.as_secs_f64()),
+                (SQLITE, sqlite.as_secs_f64()),
             ]))
         },
     )

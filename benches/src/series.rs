@@ -10,6 +10,11 @@ use serde::Serialize;
 
 use crate::progress;
 
+/// The variant without any plugin.
+pub(crate) const PLAIN: &str = "plain";
+/// The variant that records.
+pub(crate) const RECORDING: &str = "recording";
+
 /// What one sample measured, by name: seconds, bytes or a number per second.
 pub(crate) type Metrics = BTreeMap<&'static str, f64>;
 
@@ -38,6 +43,35 @@ pub(crate) struct Question {
     pub(crate) to: Of,
     /// The greatest ratio that is good.
     pub(crate) goal: Option<f64>,
+}
+
+impl Of {
+    pub(crate) const fn new(variant: &'static str, metric: &'static str) -> Self {
+        Self { variant, metric }
+    }
+}
+
+impl Question {
+    pub(crate) const fn new(what: &'static str, of: Of, to: Of) -> Self {
+        Self {
+            what,
+            of,
+            to,
+            goal: None,
+        }
+    }
+
+    /// How a metric of the variant that records compares with that of the plain one.
+    pub(crate) const fn recording(what: &'static str, metric: &'static str) -> Self {
+        Self::new(what, Of::new(RECORDING, metric), Of::new(PLAIN, metric))
+    }
+
+    pub(crate) const fn goal(self, goal: f64) -> Self {
+        Self {
+            goal: Some(goal),
+            ..self
+        }
+    }
 }
 
 /// The answer to a [`Question`].
@@ -167,14 +201,8 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    const OF: Of = Of {
-        variant: "with",
-        metric: "time",
-    };
-    const TO: Of = Of {
-        variant: "without",
-        metric: "time",
-    };
+    const QUESTION: Question =
+        Question::new("", Of::new("with", "time"), Of::new("without", "time"));
 
     #[test]
     fn quantiles_lie_between_values() {
@@ -212,13 +240,7 @@ mod tests {
         })
         .await
         .unwrap();
-        let question = Question {
-            what: "",
-            of: OF,
-            to: TO,
-            goal: None,
-        };
-        let ratio = series.ratio(&question).unwrap();
+        let ratio = series.ratio(&QUESTION).unwrap();
         assert_eq!(ratio.rounds, 3);
         assert!((ratio.median - 1.1).abs() < 1e-9 && (ratio.high - 1.1).abs() < 1e-9);
         assert!((series.medians()["without"]["time"] - 2.0).abs() < 1e-9);
@@ -226,12 +248,6 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_has_no_ratio() {
-        let question = Question {
-            what: "",
-            of: OF,
-            to: TO,
-            goal: None,
-        };
-        assert!(Series::default().ratio(&question).is_none());
+        assert!(Series::default().ratio(&QUESTION).is_none());
     }
 }

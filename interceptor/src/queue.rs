@@ -2,14 +2,18 @@
 //!
 //! Invariant: offering never waits, never fails and never holds more than the configured bytes.
 //! Room is taken first and the observation is made after, so a full queue costs nothing but a
-//! count. What is lost is remembered by run, so that the writer stops telling half of it.
+//! count. What is lost is remembered by run, so that the writer stops telling half of it. An offer
+//! wakes the writer only if that has had nothing to do for a while, or if the queue is half full:
+//! waking a thread costs many times the copy.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use omnitrace_store::row::{Micros, RunKey};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::attempt::{Attempt, AttemptSeen};
 use crate::counters::{Counter, Counters};
@@ -53,11 +57,66 @@ impl Drop for Room {
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     items: mpsc::UnboundedSender<Item>,
+    half_full: Arc<Notify>,
     used: Arc<AtomicUsize>,
     limit: usize,
     seq: Arc<AtomicU64>,
     lost: Lost,
     counters: Counters,
+}
+
+/// Where observations are taken from.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    items: mpsc::UnboundedReceiver<Item>,
+    half_full: Arc<Notify>,
+    /// Whether anything was taken since it last rested.
+    took: bool,
+    rests_until: Option<Instant>,
+}
+
+/// How long a receiver that has taken all there was waits before it looks again. While it does, an
+/// offer wakes nobody.
+const REST: Duration = Duration::from_millis(10);
+
+impl Receiver {
+    /// Takes the next one, or `None` if nobody is left to offer any. Nothing is lost if the future
+    /// is dropped.
+    pub(crate) async fn recv(&mut self) -> Option<Item> {
+        loop {
+            if let Some(item) = self.try_recv() {
+                return Some(item);
+            }
+            if std::mem::take(&mut self.took) {
+                self.rests_until = Some(Instant::now() + REST);
+            }
+            let Some(until) = self.rests_until else {
+                let item = self.items.recv().await;
+                self.took = true;
+                return item;
+            };
+            // `Ok` means: woken before the time.
+            let _ = tokio::time::timeout_at(until, self.half_full.notified()).await;
+            self.rests_until = None;
+        }
+    }
+
+    /// Takes the next one if there is any.
+    pub(crate) fn try_recv(&mut self) -> Option<Item> {
+        let item = self.items.try_recv().ok();
+        self.took |= item.is_some();
+        item
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Refuses further ones. What was offered before can still be taken.
+    pub(crate) fn close(&mut self) {
+        self.items.close();
+    }
 }
 
 /// Whose observation it is, in case it is lost.
@@ -170,10 +229,18 @@ impl Lost {
 
 impl Queue {
     /// A queue that holds observations of about so many bytes.
-    pub(crate) fn new(limit: usize, counters: Counters) -> (Self, mpsc::UnboundedReceiver<Item>) {
-        let (items, receiver) = mpsc::unbounded_channel();
+    pub(crate) fn new(limit: usize, counters: Counters) -> (Self, Receiver) {
+        let (items, taken) = mpsc::unbounded_channel();
+        let half_full = Arc::new(Notify::new());
+        let receiver = Receiver {
+            items: taken,
+            half_full: half_full.clone(),
+            took: false,
+            rests_until: None,
+        };
         let queue = Self {
             items,
+            half_full,
             used: Arc::default(),
             limit,
             seq: Arc::default(),
@@ -198,10 +265,10 @@ impl Queue {
                 let after = used.checked_add(bytes)?;
                 (after <= self.limit).then_some(after)
             });
-        if room.is_err() {
+        let Ok(before) = room else {
             self.lose(Counter::DroppedQueueFull, subject, seq);
             return;
-        }
+        };
         // Before the observation is made: so the room is given back whatever happens then.
         let room = Room {
             bytes,
@@ -214,6 +281,10 @@ impl Queue {
         };
         if self.items.send(item).is_err() {
             self.lose(Counter::DroppedStopped, subject, seq);
+        }
+        let half = self.limit / 2;
+        if before <= half && before + bytes > half {
+            self.half_full.notify_one();
         }
     }
 

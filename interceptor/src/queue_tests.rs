@@ -1,6 +1,7 @@
 //! The queue against a model of it.
 
 use std::collections::{HashMap, VecDeque};
+use std::task::{Context, Wake, Waker};
 
 use proptest::prelude::*;
 
@@ -90,7 +91,7 @@ proptest! {
                     seq += 1;
                 }
                 Action::Take => if let Some(receiver) = &mut receiver {
-                    let taken = receiver.try_recv().ok();
+                    let taken = receiver.try_recv();
                     let expected = waiting.pop_front();
                     prop_assert_eq!(taken.as_ref().map(|item| item.seq), expected.map(|e| e.0));
                     // The room is taken until the item is gone.
@@ -128,6 +129,51 @@ proptest! {
         drop(receiver);
         prop_assert_eq!(queue.used(), 0);
     }
+}
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn an_offer_wakes_a_writer_that_sleeps_but_not_one_that_rests() {
+    let (queue, mut receiver) = Queue::new(100, Counters::new());
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let mut context = Context::from_waker(&waker);
+    let offer = |bytes| queue.offer(bytes, Subject::None, observation);
+    let woken = || wakes.0.load(Ordering::Relaxed);
+
+    let mut sleeps = Box::pin(receiver.recv());
+    assert!(sleeps.as_mut().poll(&mut context).is_pending());
+    offer(10);
+    assert_eq!(woken(), 1);
+    assert!(sleeps.as_mut().poll(&mut context).is_ready());
+    drop(sleeps);
+
+    // No timer runs out while this test awaits nothing.
+    let mut rests = Box::pin(receiver.recv());
+    assert!(rests.as_mut().poll(&mut context).is_pending());
+    (0..5).for_each(|_| offer(10));
+    assert_eq!(woken(), 1);
+    offer(10);
+    assert_eq!(woken(), 2, "the queue is half full");
+    assert!(rests.as_mut().poll(&mut context).is_ready());
+    drop(rests);
+
+    for _ in 0..5 {
+        assert!(receiver.recv().await.is_some());
+    }
+    offer(10);
+    assert!(receiver.recv().await.is_some(), "the rest is over");
+    drop(queue);
+    assert!(receiver.recv().await.is_none());
 }
 
 #[test]

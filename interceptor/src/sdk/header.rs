@@ -2,6 +2,7 @@
 //!
 //! Invariant: a pure function of the run, because the outbound side runs again on replay.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub(crate) struct StepHeader {
     /// `try_cancel`, `wait_cancellation_completed` or `abandon`: tells the reader of a history when a
     /// canceled step ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) cancellation_type: Option<String>,
+    pub(crate) cancellation_type: Option<Cow<'static, str>>,
 }
 
 impl StepHeader {

@@ -55,11 +55,11 @@ struct HeaderWriter {
 }
 
 impl HeaderWriter {
-    fn header(&self, cancellation_type: &str) -> StepHeader {
+    fn header(&self, cancellation_type: &'static str) -> StepHeader {
         StepHeader {
             sampled: Some(self.sampled),
             nth_use: None,
-            cancellation_type: Some(cancellation_type.to_owned()),
+            cancellation_type: Some(cancellation_type.into()),
         }
     }
 

@@ -22,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use crate::clock;
 use crate::counters::{Counter, Counters};
 use crate::policy::Policy;
-use crate::queue::{Item, Lost};
+use crate::queue::{Item, Lost, Receiver};
 use crate::sampling::Sampling;
 use intake::Intake;
 pub use link::Breaker;
@@ -99,7 +99,7 @@ const INTAKE_BURST: usize = 64;
 /// what they offered is written.
 pub(crate) fn start(
     options: WriterOptions,
-    items: mpsc::UnboundedReceiver<Item>,
+    items: Receiver,
     control: mpsc::UnboundedReceiver<Control>,
     counters: Counters,
     lost: Lost,
@@ -175,11 +175,7 @@ impl Writer {
         }
     }
 
-    async fn run(
-        mut self,
-        mut items: mpsc::UnboundedReceiver<Item>,
-        mut control: mpsc::UnboundedReceiver<Control>,
-    ) {
+    async fn run(mut self, mut items: Receiver, mut control: mpsc::UnboundedReceiver<Control>) {
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_handle = true;
@@ -231,10 +227,10 @@ impl Writer {
         }
     }
 
-    async fn take_in(&mut self, first: Item, items: &mut mpsc::UnboundedReceiver<Item>) {
+    async fn take_in(&mut self, first: Item, items: &mut Receiver) {
         self.intake.take_in(first).await;
         for _ in 1..INTAKE_BURST {
-            let Ok(item) = items.try_recv() else { break };
+            let Some(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
         }
         // The call to the database runs on this thread, too.
@@ -242,16 +238,16 @@ impl Writer {
     }
 
     /// Takes in what was offered so far, and not what is offered meanwhile.
-    async fn drain(&mut self, items: &mut mpsc::UnboundedReceiver<Item>) {
+    async fn drain(&mut self, items: &mut Receiver) {
         for _ in 0..items.len() {
-            let Ok(item) = items.try_recv() else { break };
+            let Some(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
         }
         self.after_intake();
     }
 
     /// Takes in all that was ever offered, until a deadline; what is left then is counted.
-    async fn drain_last(&mut self, deadline: Instant, items: &mut mpsc::UnboundedReceiver<Item>) {
+    async fn drain_last(&mut self, deadline: Instant, items: &mut Receiver) {
         items.close();
         let mut in_time = true;
         // Ends when also those are done that were offering when the queue was closed.
@@ -395,11 +391,7 @@ impl Writer {
         }
     }
 
-    async fn shutdown(
-        &mut self,
-        deadline: Instant,
-        items: &mut mpsc::UnboundedReceiver<Item>,
-    ) -> Result<(), String> {
+    async fn shutdown(&mut self, deadline: Instant, items: &mut Receiver) -> Result<(), String> {
         self.drain_last(deadline, items).await;
         self.intake.end();
         self.after_intake();
