@@ -1,9 +1,10 @@
 //! Rows of OmniTrace, the rule by which they merge, the databases that keep them, and the trace
 //! tree that is read back from them.
 //!
-//! Nothing here knows the Temporal SDK or HTTP. The modules [`key`], [`ids`], [`row`], [`merge`]
+//! Nothing here knows the Temporal SDK or HTTP. The modules [`key`], [`ids`], [`row`], [`merge`], [`compare`]
 //! and [`tree`] are pure: no I/O, no clock.
 
+pub mod compare;
 pub mod ids;
 pub mod key;
 pub mod merge;
