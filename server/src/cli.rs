@@ -20,7 +20,7 @@ use crate::when::Moment;
   omnitrace doctor"
 )]
 pub struct Cli {
-    /// Database with the recorded runs, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db.
+    /// Database with the recorded runs, as sqlite://omnitrace.db or postgres://user@host/database.
     // Read as plain text and its value is hidden in help: it may hold a password.
     #[arg(
         long,
@@ -43,6 +43,11 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Check whether recording works, and say what to do where it does not.
     Doctor(DoctorArgs),
+    /// Create the tables of a database, or bring older ones up to date.
+    #[command(after_help = "Examples:
+  omnitrace migrate
+  omnitrace migrate --database-url postgres://owner@db.example.com/omnitrace")]
+    Migrate,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,8 @@
 //! The command line of OmniTrace: lists recorded runs, draws one as a tree, and says whether
 //! recording works.
 //!
-//! Commands only read: the database is opened for reading, nothing is created or changed. Text that
+//! All commands but `migrate` only read: the database is opened for reading, nothing is created or
+//! changed. Text that
 //! comes from the database passes [`text::clean`] before it is printed, so that a name can't drive
 //! the terminal.
 
@@ -14,6 +15,7 @@ mod draw;
 mod error;
 mod header;
 mod list;
+mod migrate;
 mod show;
 mod style;
 mod text;
@@ -53,6 +55,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let answer = match cli.command {
         Command::List(args) => list::run(url, args, now).await.map(Answer::from),
         Command::Show(args) => show::run(url, args, now).await.map(Answer::from),
+        Command::Migrate => migrate::run(url).await.map(Answer::from),
         Command::Doctor(args) => Ok(doctor::run(url, args, now).await),
     };
     match answer {

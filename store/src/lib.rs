@@ -12,6 +12,7 @@ pub mod tree;
 
 mod derive;
 mod postgres;
+mod repair;
 mod sql;
 mod sqlite;
 mod store;

@@ -71,11 +71,12 @@ async fn stored(url: Option<&str>, now: Timestamp) -> Vec<Check> {
         }
     };
     let read = read(&store, now, &mut checks).await;
+    let writable = writable(&database, &store).await;
     store.close().await;
     if let Err(error) = read {
         checks.push(Check::fail("read", error.to_string(), None));
     }
-    checks.insert(checks.len().min(2), writable(&database));
+    checks.insert(checks.len().min(2), writable);
     checks
 }
 
@@ -116,12 +117,28 @@ async fn read(store: &Store, now: Timestamp, checks: &mut Vec<Check>) -> Result<
     Ok(())
 }
 
+/// Whether a worker with the same URL may write.
+async fn writable(database: &DatabaseUrl, store: &Store) -> Check {
+    if let DatabaseUrl::Sqlite(path) = database {
+        return file_writable(path);
+    }
+    match store.may_write().await {
+        Ok(true) => Check::ok("writable", "yes, by this role"),
+        Ok(false) => Check::fail(
+            "writable",
+            "no, not by this role or not on this server",
+            Some(
+                "a worker with this URL can't record: take a server that is no standby, and grant \
+                 its role SELECT, INSERT, UPDATE and DELETE on all tables",
+            ),
+        ),
+        Err(error) => Check::fail("writable", error.to_string(), None),
+    }
+}
+
 /// Whether this user may write the file, and the folder, where SQLite makes its log. Opening a file
 /// to append to it changes nothing.
-fn writable(database: &DatabaseUrl) -> Check {
-    let DatabaseUrl::Sqlite(path) = database else {
-        return Check::ok("writable", "not checked for this kind of database");
-    };
+fn file_writable(path: &Path) -> Check {
     if let Err(error) = OpenOptions::new().append(true).open(path) {
         let hint = "a worker that runs as this user can't record: give it write access";
         return Check::fail("writable", format!("no: {error}"), Some(hint));

@@ -18,10 +18,8 @@ use sqlx::{Acquire, ConnectOptions, Connection, PgPool};
 pub use self::url::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, PostgresUrl,
 };
-use crate::sql::{read, write};
-use crate::store::{
-    Batch, Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, WriteReport, reason,
-};
+use crate::sql::{Job, read};
+use crate::store::{Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, reason};
 
 /// Connections of one process: the writer writes one batch at a time, the others are for reading.
 pub const MAX_CONNECTIONS: u32 = 4;
@@ -63,26 +61,23 @@ impl PostgresStore {
         Ok(bring_up(url, true, false).await?.1)
     }
 
-    pub(crate) async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
+    pub(crate) async fn transact<J: Job>(&self, job: &J) -> Result<J::Report, WriteError> {
         if self.options.read_only {
             return Err(WriteError::Retry("it is opened for reading".to_owned()));
-        }
-        if batch.is_empty() {
-            return Ok(WriteReport::default());
         }
         let tries = ExponentialBuilder::default()
             .with_min_delay(MIN_WAIT)
             .with_max_delay(MAX_WAIT)
             .with_max_times(TRIES - 1)
             .with_jitter();
-        (|| self.try_write(batch))
+        (|| self.try_once(job))
             .retry(tries)
             .when(|failure| matches!(failure, Failure::Writing(e) if error::passes(e)))
             .await
             .map_err(|(Failure::Connecting(e) | Failure::Writing(e))| WriteError::Retry(reason(&e)))
     }
 
-    async fn try_write(&self, batch: &Batch) -> Result<WriteReport, Failure> {
+    async fn try_once<J: Job>(&self, job: &J) -> Result<J::Report, Failure> {
         let mut connection = self.pool.acquire().await.map_err(Failure::Connecting)?;
         let written = async {
             // Whatever the role's default is: each statement must see what was committed before it
@@ -90,7 +85,7 @@ impl PostgresStore {
             let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
             let mut transaction = connection.begin_with(begin).await?;
             let max = self.options.max_events_per_run;
-            let report = write::write(&mut *transaction, batch, max).await?;
+            let report = job.run(&mut *transaction, max).await?;
             transaction.commit().await?;
             Ok(report)
         };
@@ -109,6 +104,16 @@ impl PostgresStore {
             bytes: bytes.unsigned_abs(),
             schema_version: schema::version(&mut connection).await?,
         })
+    }
+
+    pub(crate) async fn may_write(&self) -> Result<bool, ReadError> {
+        let sql = "SELECT NOT pg_is_in_recovery() AND count(*) > 0 AND bool_and( \
+                     has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
+                     AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')) \
+                   FROM pg_class c WHERE c.relkind IN ('r', 'p') \
+                     AND c.relname LIKE 'omnitrace\\_%' \
+                     AND c.relnamespace = current_schema()::regnamespace";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
     }
 
     pub(crate) async fn close(&self) {

@@ -226,7 +226,7 @@ fn clean(command: &mut Command, variables: &[String]) {
 }
 
 /// Two different ports that nobody listens on now.
-fn free_ports() -> Result<[u16; 2], Error> {
+pub(super) fn free_ports() -> Result<[u16; 2], Error> {
     let bind = || {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| Ok((listener.local_addr()?.port(), listener)))
@@ -236,7 +236,7 @@ fn free_ports() -> Result<[u16; 2], Error> {
     Ok([first.0, second.0])
 }
 
-fn last_lines(log: &mut std::fs::File, count: usize) -> String {
+pub(super) fn last_lines(log: &mut std::fs::File, count: usize) -> String {
     let mut bytes = Vec::new();
     // Only for the reader's information: what cannot be read is not shown.
     let _ = log.rewind().and_then(|()| log.read_to_end(&mut bytes));

@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod dev_server;
+pub(crate) mod postgres;
 pub(crate) mod protoc;
 pub(crate) mod temporal;
 
