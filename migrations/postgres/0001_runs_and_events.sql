@@ -1,6 +1,7 @@
 -- Times are UTC microseconds: to_timestamp(started_at / 1e6). Text is compared byte by byte, as SQLite
--- does, so that both databases merge and sort alike. No key refers to another table and none comes
--- from a sequence: a server may spread the rows by workflow. (phase, source, start_time, digest) decides which version of a row stays.
+-- does, so that both databases merge and sort alike. No key comes from a sequence and none refers to
+-- another table: a server may spread the rows by workflow. (phase, source, start_time, digest) decides
+-- which version of a row stays.
 
 CREATE TABLE omnitrace_runs (
     namespace              text COLLATE "C" NOT NULL,

@@ -24,7 +24,7 @@ use crate::when::Moment;
   omnitrace import history.json"
 )]
 pub struct Cli {
-    /// Database with the recorded runs, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db.
+    /// Database with the recorded runs, as sqlite://omnitrace.db or postgres://user@host/database.
     // Read as plain text and its value is hidden in help: it may hold a password.
     #[arg(
         long,
@@ -49,6 +49,11 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Store runs that Temporal wrote into history, as if they had been recorded.
     Import(ImportArgs),
+    /// Create the tables of a database, or bring older ones up to date.
+    #[command(after_help = "Examples:
+  omnitrace migrate
+  omnitrace migrate --database-url postgres://owner@db.example.com/omnitrace")]
+    Migrate,
 }
 
 #[derive(Debug, Args)]

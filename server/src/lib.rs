@@ -1,7 +1,8 @@
 //! The command line of OmniTrace: lists recorded runs, draws one as a tree, says whether recording
 //! works, and imports histories.
 //!
-//! Commands but [`import`] only read: the database is opened for reading, nothing is created or changed. Text that
+//! Commands but `import` and `migrate` only read: the database is opened for reading, nothing is
+//! created or changed. Text that
 //! comes from the database passes [`text::clean`] before it is printed, so that a name can't drive
 //! the terminal.
 
@@ -15,6 +16,7 @@ mod error;
 mod header;
 mod import;
 mod list;
+mod migrate;
 mod show;
 mod style;
 mod text;
@@ -54,6 +56,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let answer = match cli.command {
         Command::List(args) => list::run(url, args, now).await.map(Answer::from),
         Command::Show(args) => show::run(url, args, now).await.map(Answer::from),
+        Command::Migrate => migrate::run(url).await.map(Answer::from),
         Command::Doctor(args) => Ok(doctor::run(url, args, now).await),
         Command::Import(args) => import::run(url, args).await,
     };

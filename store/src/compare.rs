@@ -413,7 +413,10 @@ mod tests {
         let open = row("activity", "1", 0, |row| {
             (row.status, row.phase) = (Status::Scheduled, Phase::Open);
         });
-        assert_eq!(lines(&[canceled], &[open.clone()]), Vec::<String>::new());
+        assert_eq!(
+            lines(&[canceled], std::slice::from_ref(&open)),
+            Vec::<String>::new()
+        );
         let completed = row("activity", "1", 0, |_| ());
         assert_eq!(lines(&[completed], &[open]).len(), 1);
     }
@@ -427,9 +430,19 @@ mod tests {
             })
         };
         let completed = attempt(Status::Completed, 1);
-        assert!(lines(&[completed.clone()], &[attempt(Status::Completed, 2)]).is_empty());
+        assert!(
+            lines(
+                std::slice::from_ref(&completed),
+                &[attempt(Status::Completed, 2)]
+            )
+            .is_empty()
+        );
         assert_eq!(
-            lines(&[completed.clone()], &[attempt(Status::Failed, 1)]).len(),
+            lines(
+                std::slice::from_ref(&completed),
+                &[attempt(Status::Failed, 1)]
+            )
+            .len(),
             1
         );
         assert!(lines(&[completed], &[attempt(Status::TimedOut, 2)]).is_empty());

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::key::EventKey;
-use crate::row::{Micros, Phase, Source, Status};
+use crate::row::{EventRow, Micros, Phase, Source, Status};
 use crate::store::Scope;
 
 /// Marks of attempts and inner events that are kept of a run, per event row that is. Beyond, those
@@ -85,6 +85,11 @@ fn class<'a>(kind: &str, step: &'a str, attempt: u32, parent_key: Option<&str>) 
         }
         _ => Class::Step,
     }
+}
+
+/// Whether a row is a step of its run: no attempt of one, and nothing inside an attempt.
+pub(crate) fn is_step(row: &EventRow) -> bool {
+    class(&row.kind, &row.step, row.attempt, row.parent_key.as_deref()) == Class::Step
 }
 
 /// The high water mark that a row leaves: what it is counted against, and its number there. A step

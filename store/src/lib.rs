@@ -13,6 +13,7 @@ pub mod tree;
 
 mod derive;
 mod postgres;
+mod repair;
 mod sql;
 mod sqlite;
 mod store;

@@ -144,6 +144,8 @@ pub enum Source {
     /// Seen by a worker.
     #[default]
     Live = 2,
+    /// Read from Temporal's history, and put in the place of what was stored.
+    Repaired = 3,
 }
 
 /// A hashed user or tenant id, and how sure its source is.

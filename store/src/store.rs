@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::postgres::{PostgresStore, PostgresUrl};
 use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
+use crate::sql::lease::Lease;
 use crate::sql::read;
 use crate::sqlite::SqliteStore;
 
@@ -160,6 +161,43 @@ pub struct WriteReport {
     pub cut_events: u64,
     /// Provisional rows refused because their run is closed.
     pub ghost_events: u64,
+}
+
+/// All rows of a run, as Temporal's history says them.
+#[derive(Clone, Debug)]
+pub struct Repair {
+    /// The run.
+    pub run: RunRow,
+    /// Its events, each key once: steps, and the attempts that history tells of.
+    pub events: Vec<EventRow>,
+}
+
+/// What a repair did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepairReport {
+    /// Whether the run's row was replaced or inserted.
+    pub changed_run: bool,
+    /// Keys of events that were replaced or inserted.
+    pub changed_events: Vec<String>,
+    /// Keys of events that history does not have.
+    pub deleted_events: Vec<String>,
+    /// Events that were stored as history has them, or that a live worker knows better.
+    pub unchanged_events: u64,
+    /// Of the changed ones, those that the cap of rows per run did not keep.
+    pub cut_events: u64,
+}
+
+/// Which of the runs to be compared with history are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct OpenRuns {
+    /// Temporal namespace.
+    pub namespace: String,
+    /// Only runs started before.
+    pub started_before: Option<Micros>,
+    /// Only runs that began after this one: (start, key) of the last row of the page before.
+    pub after: Option<(Micros, RunKey)>,
+    /// At most so many; 0 is no limit.
+    pub limit: u32,
 }
 
 /// Which runs to list; every field narrows.
@@ -379,7 +417,67 @@ impl Store {
     /// # Errors
     /// When the database did not take it; nothing of it is stored then.
     pub async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
-        either!(self, store => store.write(batch).await)
+        if batch.is_empty() {
+            return Ok(WriteReport::default());
+        }
+        either!(self, store => store.transact(batch).await)
+    }
+
+    /// Puts history's rows of a run in the place of those that differ, in one transaction. Attempts
+    /// and what happened inside them stay where only a live worker knows them.
+    ///
+    /// # Errors
+    /// When the database did not take it; nothing of it is stored then.
+    pub async fn repair(&self, repair: &Repair) -> Result<RepairReport, WriteError> {
+        either!(self, store => store.transact(repair).await)
+    }
+
+    /// Takes or renews a lease for a time by the database's clock; false where another holds it.
+    ///
+    /// # Errors
+    /// When the database did not take it.
+    pub async fn lease(
+        &self,
+        namespace: &str,
+        name: &str,
+        holder: &str,
+        time: Duration,
+    ) -> Result<bool, WriteError> {
+        let time = Some(time);
+        let lease = Lease {
+            namespace,
+            name,
+            holder,
+            time,
+        };
+        either!(self, store => store.transact(&lease).await)
+    }
+
+    /// Gives a lease back; false where another holds it, or nobody.
+    ///
+    /// # Errors
+    /// When the database did not take it.
+    pub async fn release(
+        &self,
+        namespace: &str,
+        name: &str,
+        holder: &str,
+    ) -> Result<bool, WriteError> {
+        let lease = Lease {
+            namespace,
+            name,
+            holder,
+            time: None,
+        };
+        either!(self, store => store.transact(&lease).await)
+    }
+
+    /// Runs that are stored as open or incomplete, oldest first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn open_runs(&self, which: &OpenRuns) -> Result<Vec<RunRow>, ReadError> {
+        either!(self, store => read::open_runs(store, which).await)
     }
 
     /// Runs, newest first.

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: formatting, lints and every test, the integration tests against one
-//! Temporal server that is started for all of them. Tests see none of the user's settings.
+//! `cargo xtask test`: formatting, lints and every test, against one Temporal server and one PostgreSQL
+//! server that are started for all of them. Tests see none of the user's settings.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -8,13 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
+use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
 use crate::tools::{Host, temporal};
 use crate::{cargo, process, say};
 
-/// The package whose tests need a server.
+/// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
+/// The packages whose tests need a PostgreSQL server.
+const ON_POSTGRES: [&str; 2] = ["omnitrace-store", "omnitrace-server"];
+/// Where the tests find it, as a URL whose role may create databases and roles.
+const POSTGRES_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES";
+/// And the certificate of the authority that vouches for it.
+const AUTHORITY_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES_CA";
 /// Where the tests find the server: `host:port`.
 const SERVER_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL";
 /// And the program, to start more of them.
@@ -35,15 +42,17 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
     if arguments.is_empty() {
         return everything(host, &protoc);
     }
-    let mut server = if wants_server(&arguments) {
-        Some(TestServers::start(host)?)
-    } else {
-        None
-    };
-    if let Some(server) = &mut server {
+    let mut servers = Servers::default();
+    if wants_server(&arguments, &[INTEGRATION]) {
+        servers.temporal = Some(TestServers::start(host)?);
+    }
+    if wants_server(&arguments, &ON_POSTGRES) {
+        servers.postgres = start_postgres(host)?;
+    }
+    if let Some(server) = &mut servers.temporal {
         server.wait()?;
     }
-    let mut tests = test_command(host, &protoc, server.as_ref());
+    let mut tests = test_command(host, &protoc, &servers);
     if selects_everywhere(&arguments) {
         tests.arg("--workspace");
     }
@@ -64,7 +73,7 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
         process::expect(process::run(&mut format)?, "cargo fmt --all --check")
     })?;
     let built = steps.run("building the tests", || {
-        let mut build = test_command(host, protoc, None);
+        let mut build = test_command(host, protoc, &Servers::default());
         build.args(["--workspace", "--no-run"]);
         if say::plain() {
             build.arg("--quiet");
@@ -85,16 +94,17 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
             clippy.args(["--", "-D", "warnings"]);
             run_build(&mut clippy, "checking lints", "cargo clippy")
         })?;
-        let mut server = None;
-        let ready = steps.run("Temporal servers", || {
+        let mut servers = Servers::default();
+        let ready = steps.run("servers", || {
             let mut starting = TestServers::start(host)?;
+            servers.postgres = start_postgres(host)?;
             starting.wait()?;
-            server = Some(starting);
+            servers.temporal = Some(starting);
             Ok(())
         })?;
         if ready {
             steps.run("tests", || {
-                let mut tests = test_command(host, protoc, server.as_ref());
+                let mut tests = test_command(host, protoc, &servers);
                 tests.args(["--workspace", "--no-fail-fast"]);
                 if host.text(RUNS_VARIABLE.0).is_none() {
                     tests.env(RUNS_VARIABLE.0, RUNS_VARIABLE.1);
@@ -116,19 +126,33 @@ fn run_build(command: &mut Command, doing: &str, what: &str) -> Result<(), Error
     process::expect(status, what)
 }
 
-fn test_command(host: &Host, protoc: &Protoc, server: Option<&TestServers>) -> Command {
+/// The servers that were started, or given.
+#[derive(Default)]
+struct Servers {
+    temporal: Option<TestServers>,
+    /// `None` too where the caller's own is used, which the tests inherit.
+    postgres: Option<PostgresServer>,
+}
+
+fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
     let mut command = cargo::command(protoc);
     for name in host.names().filter(|name| is_hidden(name)) {
         command.env_remove(name);
     }
-    if let Some(servers) = server {
-        if let Some((server, program)) = &servers.ours {
+    if let Some(temporal) = &servers.temporal {
+        if let Some((server, program)) = &temporal.ours {
             command
                 .env(SERVER_VARIABLE, server.address())
                 .env(PROGRAM_VARIABLE, program);
         }
-        if let Some(standalone) = &servers.standalone {
+        if let Some(standalone) = &temporal.standalone {
             command.env(STANDALONE_VARIABLE, standalone.address());
+        }
+    }
+    if let Some(server) = &servers.postgres {
+        command.env(POSTGRES_VARIABLE, server.url());
+        if let Some(authority) = server.authority() {
+            command.env(AUTHORITY_VARIABLE, authority);
         }
     }
     command.arg("test");
@@ -185,6 +209,18 @@ impl TestServers {
     }
 }
 
+fn start_postgres(host: &Host) -> Result<Option<PostgresServer>, Error> {
+    if host.text(POSTGRES_VARIABLE).is_some() {
+        // The URL is not shown: it may hold a password.
+        say::line(
+            "postgresql",
+            format_args!("the server in {POSTGRES_VARIABLE}"),
+        );
+        return Ok(None);
+    }
+    PostgresServer::start(host).map(Some)
+}
+
 /// Cargo's own arguments: those before `--`.
 fn for_cargo(arguments: &[OsString]) -> impl Iterator<Item = &OsStr> {
     arguments
@@ -217,15 +253,18 @@ fn selects_everywhere(arguments: &[OsString]) -> bool {
         })
 }
 
-/// Whether tests may run that talk to a server.
-fn wants_server(arguments: &[OsString]) -> bool {
+/// Whether tests of these packages may run, which talk to a server.
+fn wants_server(arguments: &[OsString], of: &[&str]) -> bool {
     let only_others = {
         let packages = packages(arguments);
         !packages.is_empty()
             && !packages
                 .iter()
                 // Cargo takes patterns and `name@version` too.
-                .any(|name| name.starts_with(INTEGRATION) || name.contains(['*', '?', '[']))
+                .any(|name| {
+                    of.iter().any(|package| name.starts_with(package))
+                        || name.contains(['*', '?', '['])
+                })
     };
     let runs_none = for_cargo(arguments).any(|argument| {
         matches!(
@@ -322,16 +361,17 @@ mod tests {
 
     #[test]
     fn a_server_is_started_only_for_tests_that_may_talk_to_it() {
-        assert!(wants_server(&words("merge")));
-        assert!(wants_server(&words("-p omnitrace-tests replay")));
-        assert!(wants_server(&words(
-            "-p omnitrace-store -p omnitrace-tests"
-        )));
-        assert!(wants_server(&words("-p omnitrace*")));
-        assert!(!wants_server(&words("-p omnitrace-store merge")));
-        assert!(!wants_server(&words("--doc")));
-        assert!(!wants_server(&words("-- --list")));
-        assert!(wants_server(&words("x -- --doc")));
+        let wants = |arguments: &[OsString]| wants_server(arguments, &[INTEGRATION]);
+        assert!(wants(&words("merge")));
+        assert!(wants(&words("-p omnitrace-tests replay")));
+        assert!(wants(&words("-p omnitrace-store -p omnitrace-tests")));
+        assert!(wants(&words("-p omnitrace*")));
+        assert!(!wants(&words("-p omnitrace-store merge")));
+        assert!(!wants(&words("--doc")));
+        assert!(!wants(&words("-- --list")));
+        assert!(wants(&words("x -- --doc")));
+        assert!(wants_server(&words("-p omnitrace-store"), &ON_POSTGRES));
+        assert!(!wants_server(&words("-p omnitrace-tests"), &ON_POSTGRES));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! Invariant: every number is within its range and every path is absolute.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use omnitrace_store::DatabaseUrl;
@@ -18,25 +17,14 @@ use super::telemetry::Telemetry;
 use super::variables as v;
 use crate::policy::CategoryRules;
 
-/// Where rows are stored. `Debug` shows a file's path, and nothing of a server's URL.
-#[derive(Clone, PartialEq, Eq)]
+/// Where rows are stored. `Debug` shows no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DatabaseTarget {
     /// Nowhere.
     None,
     /// In this database.
     Url(DatabaseUrl),
-}
-
-impl fmt::Debug for DatabaseTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::Url(DatabaseUrl::Sqlite(path)) => write!(f, "Url(Sqlite({path:?}))"),
-            // A server's URL may hold a password.
-            Self::Url(_) => f.write_str("Url(***)"),
-        }
-    }
 }
 
 /// The settings of a process.

@@ -88,9 +88,9 @@ variables! {
     MAX_EVENT_BYTES = var("OMNITRACE_MAX_EVENT_BYTES", "8192", "bytes from 256 to 1048576, as 8192 or 8KiB",
         "Bytes of redacted data that one row keeps.");
     DATABASE_URL = var("OMNITRACE_DATABASE_URL", "sqlite://omnitrace.db",
-        "none, or a database URL as sqlite://omnitrace.db", "Where the rows are stored.").shown(Shown::Url);
+        "none, or a database URL as sqlite://omnitrace.db or postgres://user@host:5432/database", "Where the rows are stored; [PostgreSQL](postgresql.md) has a page of its own.").shown(Shown::Url);
     MIGRATE = var("OMNITRACE_MIGRATE", "true", BOOL,
-        "Whether a missing database is created and an older schema migrated at start.");
+        "Whether a missing database is created and an older schema migrated at start; if not, `omnitrace migrate` does it.");
     SLOW_MS = var("OMNITRACE_SLOW_MS", "2000", "milliseconds from 1 to 86400000",
         "A step or run slower than this is recorded whatever the sample rate.");
     QUEUE_BYTES = var("OMNITRACE_QUEUE_BYTES", "8MiB", "bytes from 65536 to 1073741824, as 8388608, 8MiB or 8 MB",

@@ -132,7 +132,7 @@ async fn writable(database: &DatabaseUrl) -> Check {
          spool last"
     } else {
         "a worker that runs as this user can't record: give it write access, to the folder of a \
-         file too"
+         file, or to all tables of a server that is no standby"
     };
     Check::fail("writable", format!("no: {reason}"), Some(hint))
 }

@@ -50,11 +50,18 @@ async fn a_missing_database_is_one_line_that_says_what_to_do() {
 #[tokio::test]
 async fn a_password_is_never_printed() {
     let database = Database::missing();
-    for url in ["mysql://me:hunter2@host/db", "hunter2", "sqlite:hunter2/"] {
+    for url in [
+        "mysql://me:hunter2@host/db",
+        "postgres://me:hunter2@127.0.0.1:1/db?connect_timeout=1",
+        "postgres://me:hunter2@host:port/db",
+        "hunter2",
+        "sqlite:hunter2/",
+    ] {
         for command in [
             &["list"][..],
             &["show", "x"],
             &["doctor"],
+            &["migrate"],
             &["--help"],
             &["nonsense"],
         ] {

@@ -18,10 +18,8 @@ use sqlx::{Acquire, ConnectOptions, Connection, PgPool};
 pub use self::url::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, PostgresUrl,
 };
-use crate::sql::{PROBE, read, write};
-use crate::store::{
-    Batch, Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, WriteReport, reason,
-};
+use crate::sql::{Job, PROBE, read};
+use crate::store::{Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, reason};
 
 /// Connections of one process: the writer writes one batch at a time, the others are for reading.
 pub const MAX_CONNECTIONS: u32 = 4;
@@ -34,6 +32,14 @@ const MAX_WAIT: Duration = Duration::from_millis(500);
 /// Size of the tables with their indexes.
 const BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint \
     FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'omnitrace\\_%' \
+      AND c.relnamespace = current_schema()::regnamespace";
+
+/// Whether the role may write all tables, on a server that may be written.
+const MAY_WRITE: &str = "SELECT NOT pg_is_in_recovery() AND count(*) > 0 AND bool_and( \
+      has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
+      AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')) \
+    FROM pg_class c WHERE c.relkind IN ('r', 'p') \
+      AND c.relname LIKE 'omnitrace\\_%' \
       AND c.relnamespace = current_schema()::regnamespace";
 
 /// An open PostgreSQL database. Cheap to clone.
@@ -67,40 +73,45 @@ impl PostgresStore {
         let probe = async {
             let mut connection = url.driver_options(false)?.connect().await?;
             let mut transaction = Connection::begin(&mut connection).await?;
+            let may_write: bool = sqlx::query_scalar(MAY_WRITE)
+                .fetch_one(&mut *transaction)
+                .await?;
             let probe = sqlx::query(PROBE).bind("{}");
             probe.execute(&mut *transaction).await?;
             transaction.rollback().await?;
-            connection.close().await
+            connection.close().await?;
+            Ok(may_write)
         };
         let timeout = url.connect_timeout();
         match tokio::time::timeout(timeout, probe).await {
-            Ok(probed) => probed.map_err(|e| WriteError::Retry(reason(&e))),
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(WriteError::Retry(
+                "its role lacks SELECT, INSERT, UPDATE or DELETE on some table".to_owned(),
+            )),
+            Ok(Err(error)) => Err(WriteError::Retry(reason(&error))),
             Err(_) => Err(WriteError::Retry(format!(
                 "it did not answer within {timeout:?}"
             ))),
         }
     }
 
-    pub(crate) async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
+    pub(crate) async fn transact<J: Job>(&self, job: &J) -> Result<J::Report, WriteError> {
         if self.options.read_only {
             return Err(WriteError::Retry("it is opened for reading".to_owned()));
-        }
-        if batch.is_empty() {
-            return Ok(WriteReport::default());
         }
         let tries = ExponentialBuilder::default()
             .with_min_delay(MIN_WAIT)
             .with_max_delay(MAX_WAIT)
             .with_max_times(TRIES - 1)
             .with_jitter();
-        (|| self.try_write(batch))
+        (|| self.try_once(job))
             .retry(tries)
             .when(|failure| matches!(failure, Failure::Writing(e) if error::passes(e)))
             .await
             .map_err(|(Failure::Connecting(e) | Failure::Writing(e))| WriteError::Retry(reason(&e)))
     }
 
-    async fn try_write(&self, batch: &Batch) -> Result<WriteReport, Failure> {
+    async fn try_once<J: Job>(&self, job: &J) -> Result<J::Report, Failure> {
         let mut connection = self.pool.acquire().await.map_err(Failure::Connecting)?;
         let written = async {
             // Whatever the role's default is: each statement must see what was committed before it
@@ -108,7 +119,7 @@ impl PostgresStore {
             let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
             let mut transaction = connection.begin_with(begin).await?;
             let max = self.options.max_events_per_run;
-            let report = write::write(&mut *transaction, batch, max).await?;
+            let report = job.run(&mut *transaction, max).await?;
             transaction.commit().await?;
             Ok(report)
         };

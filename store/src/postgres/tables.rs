@@ -93,6 +93,8 @@ impl Tables for PgConnection {
 
     const SHARED: bool = true;
 
+    const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
     async fn insert(
         &mut self,
         table: &str,

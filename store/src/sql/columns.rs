@@ -261,6 +261,7 @@ impl<'r, R: Fields> Columns<'r, R> {
             0i64 => Ok(Source::Inferred),
             1 => Ok(Source::History),
             2 => Ok(Source::Live),
+            3 => Ok(Source::Repaired),
             other => Err(unknown(&other.to_string())),
         }
     }

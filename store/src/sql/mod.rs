@@ -3,9 +3,11 @@
 //! Invariant: the same rows are stored and read whatever the database.
 
 pub(crate) mod columns;
-pub(crate) mod fates;
+mod fates;
+pub(crate) mod lease;
 pub(crate) mod read;
-pub(crate) mod settle;
+mod repair;
+mod settle;
 pub(crate) mod statement;
 pub(crate) mod text;
 pub(crate) mod write;
@@ -21,12 +23,26 @@ pub(crate) const PROBE: &str = "INSERT INTO omnitrace_processes \
 /// A row of values, in the order of some columns.
 pub(crate) type Values<'a> = Vec<Value<'a>>;
 
+/// Work of one transaction.
+pub(crate) trait Job: Sync {
+    type Report: Send;
+
+    fn run<T: Tables>(
+        &self,
+        tables: &mut T,
+        max_events_per_run: u32,
+    ) -> impl Future<Output = Result<Self::Report, sqlx::Error>> + Send;
+}
+
 /// An open transaction that writes.
 pub(crate) trait Tables: Send {
     type Row: Fields + Send + Sync;
 
     /// Whether others may write to the same run meanwhile unless its row is locked.
     const SHARED: bool;
+
+    /// The database's clock, in microseconds.
+    const NOW: &str;
 
     /// Inserts rows in their order, under a clause for conflicts.
     fn insert(

@@ -6,7 +6,7 @@ use super::columns::{Columns, event_written, key_values, read_event, read_run, r
 use super::statement::{Statement, Value};
 use super::{Reads, columns};
 use crate::row::{EventRow, Micros, RunKey, RunRow};
-use crate::store::{ProcessReport, Promotion, ReadError, RunFilter};
+use crate::store::{OpenRuns, ProcessReport, Promotion, ReadError, RunFilter};
 
 /// The order of lists of runs.
 const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
@@ -122,6 +122,31 @@ pub(crate) async fn runs_by_run_id<S: Reads>(
     let mut query = select_runs();
     query.push("run_id = ").value(Value::text(run_id));
     query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
+    runs(store, query).await
+}
+
+pub(crate) async fn open_runs<S: Reads>(
+    store: &S,
+    which: &OpenRuns,
+) -> Result<Vec<RunRow>, ReadError> {
+    let mut query = select_runs();
+    query
+        // As the index has it.
+        .push("(phase < 2 OR incomplete) AND namespace = ")
+        .value(Value::text(&which.namespace));
+    if let Some(before) = which.started_before {
+        query.push(" AND start_time < ").value(Value::int(before));
+    }
+    if let Some((start, key)) = &which.after {
+        query.push(" AND (start_time, workflow_id, run_id) > (");
+        query.value(Value::int(*start));
+        query.push(", ").value(Value::text(&key.workflow_id));
+        query.push(", ").value(Value::text(&key.run_id)).push(")");
+    }
+    query.push(" ORDER BY start_time, workflow_id, run_id");
+    if which.limit > 0 {
+        query.push(" LIMIT ").value(Value::int(which.limit));
+    }
     runs(store, query).await
 }
 

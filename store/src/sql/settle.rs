@@ -33,7 +33,7 @@ struct Derived {
     usage: Usage,
 }
 
-pub(crate) async fn settle<T: Tables>(
+pub(super) async fn settle<T: Tables>(
     tables: &mut T,
     runs: &[&RunKey],
     max: usize,
@@ -161,7 +161,7 @@ async fn summaries<T: Tables>(
     Ok(summaries)
 }
 
-fn unreadable(error: crate::store::ReadError) -> sqlx::Error {
+pub(super) fn unreadable(error: crate::store::ReadError) -> sqlx::Error {
     sqlx::Error::Decode(Box::new(error))
 }
 

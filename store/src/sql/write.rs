@@ -11,7 +11,7 @@ use super::columns::{
 };
 use super::fates::Fates;
 use super::statement::Value;
-use super::{Tables, columns, settle};
+use super::{Job, Tables, columns, settle};
 use crate::derive::scope_text;
 use crate::row::{EventRow, Micros, RunKey, RunRow};
 use crate::store::{Batch, ProcessReport, Promotion, WriteReport};
@@ -20,8 +20,19 @@ use crate::store::{Batch, ProcessReport, Promotion, WriteReport};
 /// against every other.
 const LOCK_PHASE: i64 = -1;
 
-/// Writes a batch within a transaction.
-pub(crate) async fn write<T: Tables>(
+impl Job for Batch {
+    type Report = WriteReport;
+
+    async fn run<T: Tables>(
+        &self,
+        tables: &mut T,
+        max_events_per_run: u32,
+    ) -> Result<WriteReport, sqlx::Error> {
+        write(tables, self, max_events_per_run).await
+    }
+}
+
+async fn write<T: Tables>(
     tables: &mut T,
     batch: &Batch,
     max_events_per_run: u32,
@@ -142,6 +153,14 @@ async fn runs<T: Tables>(
         .insert("omnitrace_runs", &run_written(), rows, &run_clause())
         .await?;
     changed.iter().map(|row| Columns::new(row).key()).collect()
+}
+
+/// Locks runs until the transaction ends. Those without a row get one, which the caller replaces.
+pub(super) async fn lock<T: Tables>(
+    tables: &mut T,
+    touched: &[&RunKey],
+) -> Result<(), sqlx::Error> {
+    runs(tables, &[], touched).await.map(drop)
 }
 
 /// Deletes the rows that only locked a run. The lock itself lasts until the transaction ends.

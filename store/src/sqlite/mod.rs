@@ -17,11 +17,8 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::RwLock;
 
 use self::open::Opened;
-use crate::sql::{read, write};
-use crate::store::{
-    Batch, Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, WriteReport,
-    one_line,
-};
+use crate::sql::{Job, read};
+use crate::store::{Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, one_line};
 
 /// An open SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,12 +65,9 @@ impl SqliteStore {
         Ok(opened.migrated)
     }
 
-    pub(crate) async fn write(&self, batch: &Batch) -> Result<WriteReport, WriteError> {
+    pub(crate) async fn transact<J: Job>(&self, job: &J) -> Result<J::Report, WriteError> {
         if self.0.options.read_only {
             return Err(WriteError::Retry("it is opened for reading".to_owned()));
-        }
-        if batch.is_empty() {
-            return Ok(WriteReport::default());
         }
         let opened =
             (self.opened().await).map_err(|e| WriteError::Retry(one_line(&e.to_string())))?;
@@ -81,7 +75,7 @@ impl SqliteStore {
         let Some(connection) = writer.as_mut() else {
             return Err(WriteError::Retry("it is being closed".to_owned()));
         };
-        let report = in_transaction(connection, batch, self.0.options.max_events_per_run)
+        let report = in_transaction(connection, job, self.0.options.max_events_per_run)
             .await
             .map_err(|e| error::write_error(&e))?;
         if !opened.is_in_place(&self.0.path) {
@@ -160,13 +154,13 @@ impl SqliteStore {
     }
 }
 
-async fn in_transaction(
+async fn in_transaction<J: Job>(
     connection: &mut SqliteConnection,
-    batch: &Batch,
+    job: &J,
     max_events_per_run: u32,
-) -> Result<WriteReport, sqlx::Error> {
+) -> Result<J::Report, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let report = write::write(&mut *transaction, batch, max_events_per_run).await?;
+    let report = job.run(&mut *transaction, max_events_per_run).await?;
     transaction.commit().await?;
     Ok(report)
 }

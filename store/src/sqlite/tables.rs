@@ -51,6 +51,8 @@ impl Tables for SqliteConnection {
     /// A write transaction locks the whole file.
     const SHARED: bool = false;
 
+    const NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+
     async fn insert(
         &mut self,
         table: &str,

@@ -15,6 +15,9 @@ pub(crate) trait Database: Sized {
 
     fn url(&self) -> DatabaseUrl;
 
+    /// Makes the tables of the first migration alone, and rows in them.
+    async fn first_schema(&self, rows: &str);
+
     /// All columns of all rows of a table whose key begins with this namespace, but the namespace
     /// itself.
     async fn rows(&self, table: &str, namespace: &str) -> Vec<String>;

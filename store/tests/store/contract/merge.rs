@@ -143,7 +143,7 @@ fn other_write() -> impl Strategy<Value = Write> {
     prop_oneof![promotion, process]
 }
 
-fn writes() -> impl Strategy<Value = Vec<Write>> {
+pub(super) fn writes() -> impl Strategy<Value = Vec<Write>> {
     vec(
         prop_oneof![2 => run_write(), 6 => event_write(), 1 => seen_write(), 1 => other_write()],
         1..30,

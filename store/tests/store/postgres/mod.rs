@@ -2,10 +2,14 @@
 
 #[path = "../contract/cap.rs"]
 mod cap;
+#[path = "../contract/lease.rs"]
+mod lease;
 #[path = "../contract/merge.rs"]
 mod merge;
 #[path = "../contract/read.rs"]
 mod read;
+#[path = "../contract/repair.rs"]
+mod repair;
 mod schema;
 mod server;
 #[path = "../contract/usage.rs"]
@@ -81,6 +85,14 @@ impl Database for OwnDatabase {
 
     fn url(&self) -> DatabaseUrl {
         self.url_with(|_| ())
+    }
+
+    async fn first_schema(&self, rows: &str) {
+        let mut migrations = sqlx::migrate!("../migrations/postgres");
+        migrations.migrations.to_mut().truncate(1);
+        let mut connection = self.connection().await;
+        migrations.run_direct(&mut connection).await.unwrap();
+        connection.execute(rows).await.unwrap();
     }
 
     async fn rows(&self, table: &str, namespace: &str) -> Vec<String> {

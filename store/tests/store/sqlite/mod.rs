@@ -3,28 +3,32 @@
 #[path = "../contract/cap.rs"]
 mod cap;
 mod file;
+#[path = "../contract/lease.rs"]
+mod lease;
 #[path = "../contract/merge.rs"]
 mod merge;
 #[path = "../contract/read.rs"]
 mod read;
+#[path = "../contract/repair.rs"]
+mod repair;
 #[path = "../contract/usage.rs"]
 mod usage;
 
 use omnitrace_store::DatabaseUrl;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Executor, SqliteConnection};
 
 use crate::support::Database;
 
 /// Cases of each property.
 const CASES: u32 = 100;
 
-type TestStore = crate::support::TestStore<File>;
+type TestStore = crate::support::TestStore<OwnDatabase>;
 
 /// A file in a folder of its own.
-pub(crate) struct File(tempfile::TempDir);
+pub(crate) struct OwnDatabase(tempfile::TempDir);
 
-impl File {
+impl OwnDatabase {
     fn path(&self) -> std::path::PathBuf {
         self.0.path().join("test.db")
     }
@@ -36,13 +40,25 @@ impl File {
     }
 }
 
-impl Database for File {
+impl Database for OwnDatabase {
     async fn make() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
     fn url(&self) -> DatabaseUrl {
         DatabaseUrl::Sqlite(self.path())
+    }
+
+    async fn first_schema(&self, rows: &str) {
+        let mut migrations = sqlx::migrate!("../migrations/sqlite");
+        migrations.migrations.to_mut().truncate(1);
+        let options = SqliteConnectOptions::new()
+            .filename(self.path())
+            .create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        migrations.run_direct(&mut connection).await.unwrap();
+        connection.execute(rows).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     async fn rows(&self, table: &str, namespace: &str) -> Vec<String> {
