@@ -8,9 +8,12 @@ mod attempts;
 mod events;
 mod failures;
 mod format;
+mod heal;
 mod ids;
 mod marker;
 mod reader;
+mod reconcile;
+mod server;
 mod task;
 
 use std::collections::BTreeMap;
@@ -23,8 +26,11 @@ use temporalio_common::{
 };
 
 pub use format::{parse, parse_binary, parse_json};
+pub use heal::{HealError, Healed, Healer, Standing};
 pub use ids::Ids;
 pub use reader::Reader;
+pub use reconcile::{Pass, ReconcileOptions, Reconciler};
+pub use server::{Execution, RunHistory, Server, ServerError};
 pub use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 
 /// What a history says of a run: the last state of each row.

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod list;
+mod migrate;
 mod rows;
 mod show;
 mod wrong;
