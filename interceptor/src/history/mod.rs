@@ -36,6 +36,8 @@ pub struct HistoryRows {
     /// Steps, and those attempts that a history knows, by key; without what the reader gave out
     /// before.
     pub events: Vec<EventRow>,
+    /// Events that rows were made of, or their times.
+    pub read: u64,
     /// Events that nothing was made of, by their type as Temporal's tools write it.
     pub skipped: BTreeMap<String, u64>,
     /// Highest attempts of steps of which not every attempt is offered.
