@@ -516,10 +516,7 @@ impl Reader {
             Err(failure) => (None, Some(failure)),
         };
         if let Some(started) = started {
-            // As much as its worker would have told.
-            let short = payload
-                .as_ref()
-                .filter(|p| p.data.len() <= MAX_OUTPUT_BYTES);
+            let short = payload.as_ref().filter(|p| is_short(Some(p)));
             let output = redact_one(short, &self.policy);
             let row = activity.ended(
                 &self.key,
@@ -617,28 +614,34 @@ impl Reader {
         }
         let failure = ended.failure.as_ref();
         let failure = failure.map(|f| failures::held(Some(f), "", &self.policy));
-        let activity = Activity {
-            step: StepKey::nth_use(&local.activity_id, nth_use),
-            activity_type: local.activity_type.clone(),
-            task_queue: self.task_queue.clone(),
-            local: true,
-        };
-        let started = Started {
-            attempt,
-            worker: ended.identity,
-            scheduled_at: None,
-            at: None,
-        };
         let output = redact_one(ended.payload.as_ref(), &self.policy);
-        let row = activity.ended(
-            &self.key,
-            &started,
-            local.complete_time,
-            output.clone(),
-            failure.clone(),
-            &self.policy,
-        );
-        self.attempt_row(row);
+        // A cancelled step may have ended before its attempt, which then is known to its worker alone.
+        if failure
+            .as_ref()
+            .is_none_or(|f| f.status != Status::Canceled)
+        {
+            let activity = Activity {
+                step: StepKey::nth_use(&local.activity_id, nth_use),
+                activity_type: local.activity_type.clone(),
+                task_queue: self.task_queue.clone(),
+                local: true,
+            };
+            let started = Started {
+                attempt,
+                worker: ended.identity,
+                scheduled_at: None,
+                at: None,
+            };
+            let row = activity.ended(
+                &self.key,
+                &started,
+                local.complete_time,
+                output.clone().filter(|_| is_short(ended.payload.as_ref())),
+                failure.clone(),
+                &self.policy,
+            );
+            self.attempt_row(row);
+        }
         let outcome = match (local.backoff_ms, failure) {
             (Some(duration_ms), _) => Outcome::Backoff {
                 duration_ms,
@@ -885,6 +888,11 @@ struct LocalEnd {
     failure: Option<ProtoFailure>,
     input: Option<Payloads>,
     identity: String,
+}
+
+/// Whether its worker would have told of this output.
+fn is_short(payload: Option<&Payload>) -> bool {
+    payload.is_none_or(|payload| payload.data.len() <= MAX_OUTPUT_BYTES)
 }
 
 fn single(payloads: Option<Payloads>) -> Option<Payload> {

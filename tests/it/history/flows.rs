@@ -7,8 +7,8 @@ use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::workflows::join;
 use temporalio_sdk::{
     ActivityCancellationType, ActivityCloseTimeouts, CancellableFuture,
-    ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy, WorkflowContext,
-    WorkflowResult,
+    ChildWorkflowCancellationType, ChildWorkflowOptions, ParentClosePolicy, SyncWorkflowContext,
+    WorkflowContext, WorkflowResult,
 };
 
 use crate::exact::flows::{Child, Fate};
@@ -74,6 +74,9 @@ impl Together {
             .await?;
         Ok(())
     }
+
+    #[signal]
+    pub(crate) fn nudge(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {}
 }
 
 /// Local activities that are cancelled, in each way.
