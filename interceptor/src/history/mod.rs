@@ -4,6 +4,7 @@
 //! sees, so both make the same rows; every event becomes part of a row, moves the clock, or is counted
 //! as skipped. Nothing in a history is an error: what can't be used is skipped.
 
+mod activities;
 mod attempts;
 mod events;
 mod failures;
