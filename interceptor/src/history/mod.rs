@@ -4,6 +4,7 @@
 //! sees, so both make the same rows; every event becomes part of a row, moves the clock, or is counted
 //! as skipped. Nothing in a history is an error: what can't be used is skipped.
 
+mod activities;
 mod attempts;
 mod events;
 mod failures;
@@ -42,6 +43,8 @@ pub struct HistoryRows {
     /// Steps, and those attempts that a history knows, by key; without what the reader gave out
     /// before.
     pub events: Vec<EventRow>,
+    /// Events that rows were made of, or their times.
+    pub read: u64,
     /// Events that nothing was made of, by their type as Temporal's tools write it.
     pub skipped: BTreeMap<String, u64>,
     /// Highest attempts of steps of which not every attempt is offered.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod doctor;
+mod import;
 mod list;
 mod migrate;
 mod rows;
