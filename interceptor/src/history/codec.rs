@@ -93,7 +93,7 @@ impl PayloadCodec for RemoteCodec {
         Box::pin(async move {
             let answer = tokio::task::spawn_blocking(post).await;
             let answer = answer.unwrap_or_else(|error| Err(error.into()));
-            answer.map_err(|error| PayloadConversionError::EncodingError(error))
+            answer.map_err(PayloadConversionError::EncodingError)
         })
     }
 }

@@ -129,7 +129,7 @@ impl Connect {
         let address = shown(&options.target);
         let unreachable = |error: &dyn std::error::Error| ConnectError::Unreachable {
             address: address.clone(),
-            reason: chain(error),
+            reason: innermost(error),
         };
         let connection = Connection::connect(options)
             .await
@@ -165,16 +165,11 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An error with its causes: the last one says most.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut parts = vec![one_line(&error.to_string())];
-    let mut source = error.source();
-    while let Some(error) = source {
-        let part = one_line(&error.to_string());
-        if !parts.iter().any(|known| known.contains(&part)) {
-            parts.push(part);
-        }
-        source = error.source();
+/// The innermost cause: it says most, and those around it repeat it.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    parts.join(": ")
+    one_line(&innermost.to_string())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use omnitrace_store::compare::{CompareError, Difference, compare};
 use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, SampledBy, Source};
-use omnitrace_store::{Batch, ReadError, Repair, Store, WriteError};
+use omnitrace_store::{Batch, ReadError, Repair, Store, WriteError, WriteReport};
 
 use super::{HistoryRows, Server, ServerError};
 use crate::config::Settings;
@@ -67,6 +67,25 @@ pub enum Healed {
     Recorded,
     /// Rows were put right.
     Repaired,
+}
+
+/// What became of the rows of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backfilled {
+    /// Events of its history; 0 is no history.
+    pub events_read: u64,
+    /// Rows that changed the store.
+    pub rows_stored: u64,
+    /// Rows that said what was known already, or less.
+    pub rows_unchanged: u64,
+}
+
+impl Backfilled {
+    fn add(&mut self, report: &WriteReport) {
+        self.rows_stored += (report.changed_events.len() + report.changed_runs.len()) as u64;
+        self.rows_unchanged += report.unchanged_events + report.unchanged_runs;
+    }
 }
 
 /// Compares and heals runs of a server's namespace.
@@ -155,6 +174,34 @@ impl Healer {
         Ok((standing, healed))
     }
 
+    /// Stores what the history of a run says, whatever is stored of it; rows merge.
+    ///
+    /// # Errors
+    /// When server or store don't answer.
+    pub async fn backfill(&self, run: &RunKey) -> Result<Backfilled, HealError> {
+        let mut history = self.server.read(run.clone(), self.policy.clone());
+        let mut done = Backfilled::default();
+        // The run's row comes last: its end would otherwise delete what is still on its way.
+        let mut batch = Batch::default();
+        while let Some(rows) = history.rows().await? {
+            batch.events.extend(rows);
+            while batch.events.len() >= BATCH_ROWS {
+                let rest = batch.events.split_off(BATCH_ROWS);
+                done.add(&self.store.write(&batch).await?);
+                batch.events = rest;
+            }
+        }
+        done.events_read = history.events();
+        if done.events_read == 0 {
+            return Ok(done);
+        }
+        let last = history.finish();
+        let events = batch.events.into_iter().chain(last.events).collect();
+        let last = HistoryRows { events, ..last };
+        self.write_counted(last, &mut done).await?;
+        Ok(done)
+    }
+
     async fn look(
         &self,
         run: &RunKey,
@@ -201,6 +248,15 @@ impl Healer {
     }
 
     async fn write(&self, history: HistoryRows) -> Result<(), WriteError> {
+        self.write_counted(history, &mut Backfilled::default())
+            .await
+    }
+
+    async fn write_counted(
+        &self,
+        history: HistoryRows,
+        done: &mut Backfilled,
+    ) -> Result<(), WriteError> {
         let mut batch = Batch {
             runs: vec![history.run],
             seen: history.seen,
@@ -212,7 +268,7 @@ impl Healer {
             if batch.is_empty() {
                 return Ok(());
             }
-            self.store.write(&batch).await?;
+            done.add(&self.store.write(&batch).await?);
             batch = Batch::default();
         }
     }

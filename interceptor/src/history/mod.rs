@@ -6,6 +6,10 @@
 
 mod activities;
 mod attempts;
+#[cfg(feature = "connect")]
+mod codec;
+#[cfg(feature = "connect")]
+mod connect;
 mod events;
 mod failures;
 mod format;
@@ -26,8 +30,10 @@ use temporalio_common::{
     payload_visitor::decode_payloads,
 };
 
+#[cfg(feature = "connect")]
+pub use connect::{Connect, ConnectError};
 pub use format::{parse, parse_binary, parse_json};
-pub use heal::{HealError, Healed, Healer, Standing};
+pub use heal::{Backfilled, HealError, Healed, Healer, Standing};
 pub use ids::Ids;
 pub use reader::Reader;
 pub use reconcile::{Pass, ReconcileOptions, Reconciler};

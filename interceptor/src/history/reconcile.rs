@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use omnitrace_store::OpenRuns;
-use omnitrace_store::row::{Micros, RunKey, Source};
+use omnitrace_store::row::{Micros, RunKey, RunRow, Source};
 
 use super::{Execution, HealError, Healed, Healer, Standing};
 use crate::clock;
@@ -146,12 +146,8 @@ impl Reconciler {
             };
             which.after = Some((last.start_time(), last.key.clone()));
             let mut open = Vec::new();
-            for run in page {
-                // Told by hand, or by an activity alone: no history has them.
+            for run in page.into_iter().filter(RunRow::has_history) {
                 let key = &run.key;
-                if key.run_id.starts_with("x-") || key.workflow_id.starts_with("activity/") {
-                    continue;
-                }
                 let server = self.healer.server();
                 match server.describe(&key.workflow_id, &key.run_id).await? {
                     None => pass.unknown += 1,

@@ -15,8 +15,8 @@ use temporalio_common::protos::temporal::api::{
     history::v1::HistoryEvent,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
-        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest,
-        ListWorkflowExecutionsRequest,
+        DescribeNamespaceRequest, DescribeWorkflowExecutionRequest,
+        GetWorkflowExecutionHistoryRequest, ListWorkflowExecutionsRequest,
     },
 };
 
@@ -34,6 +34,9 @@ pub enum ServerError {
     /// The query is not one of the server's visibility.
     #[error("the server does not understand the query: {0}")]
     Query(String),
+    /// There is no such namespace.
+    #[error("the server has no namespace \"{0}\" (--namespace, or TEMPORAL_NAMESPACE)")]
+    Namespace(String),
     /// The caller may not.
     #[error("the server refuses: {0}; look at the API key, the certificate and the namespace")]
     Denied(String),
@@ -86,6 +89,25 @@ impl Server {
     /// Name of the namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Whether the server answers and knows the namespace.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub async fn check(&self) -> Result<(), ServerError> {
+        let request = DescribeNamespaceRequest {
+            namespace: self.namespace.clone(),
+            ..DescribeNamespaceRequest::default()
+        };
+        let mut client = self.client.clone();
+        match client.describe_namespace(request.into_request()).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.code() == Code::NotFound => {
+                Err(ServerError::Namespace(self.namespace.clone()))
+            }
+            Err(status) => Err(status.into()),
+        }
     }
 
     /// The runs that a visibility query finds; an empty one finds all.
