@@ -144,6 +144,12 @@ pub struct ProcessReport {
     pub updated_at: Micros,
     /// Counters by name, each only ever growing.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// Why the database last refused its rows, one line.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(default)]
+    pub last_error_at: Option<Micros>,
 }
 
 /// What became of the rows of a batch.

@@ -166,6 +166,7 @@ impl Outage {
         assert!(lost.is_empty(), "{lost:?}");
         let (healthy, said) = doctor(&self.file);
         assert!(healthy && said.contains("dropped     nothing"), "{said}");
+        assert!(said.contains("warn refused"), "{said}");
     }
 }
 

@@ -334,6 +334,8 @@ impl Writer {
                     tracing::warn!(%error, "OmniTrace cannot store rows; they wait in memory");
                 }
                 self.counters.add(Counter::WriteErrors, 1);
+                self.process.last_error = Some(error.clone());
+                self.process.last_error_at = Some(clock::now());
                 let batch = Arc::unwrap_or_clone(batch);
                 self.intake.waiting.refused(batch, self.origin);
                 let failed = std::mem::take(&mut self.flushes);

@@ -158,6 +158,18 @@ fn processes(reports: &[ProcessReport], now: Timestamp, checks: &mut Vec<Check>)
             ),
         ));
     }
+    let refused = reports.iter().filter_map(|report| {
+        let at = report.last_error_at?;
+        Some((at, report.last_error.as_deref()?, report.pid))
+    });
+    if let Some((at, error, pid)) = refused.max() {
+        let ago = when::ago(at, now);
+        checks.push(Check::warn(
+            "refused",
+            format!("{ago}, the rows of pid {pid}: {error}"),
+            "they were offered again; what was lost is counted below",
+        ));
+    }
     if let Some(more) = reports.len().checked_sub(NAMED).filter(|&n| n > 0) {
         checks.push(Check::ok(
             "processes",

@@ -411,6 +411,8 @@ pub(crate) fn process() -> ProcessReport {
         ]
         .map(|(name, n)| (name.to_owned(), n))
         .into(),
+        last_error: Some("database is locked".to_owned()),
+        last_error_at: Some(at(9_000)),
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) const EVENT_CONTENT: [&str; 24] = [
 ];
 
 /// Columns of what a process says of itself.
-pub(crate) const PROCESS: [&str; 8] = [
+pub(crate) const PROCESS: [&str; 10] = [
     "id",
     "service",
     "host",
@@ -103,6 +103,8 @@ pub(crate) const PROCESS: [&str; 8] = [
     "started_at",
     "updated_at",
     "counters",
+    "last_error",
+    "last_error_at",
 ];
 
 /// All columns of a run that are read.

@@ -206,6 +206,8 @@ pub(crate) async fn processes<S: Reads>(store: &S) -> Result<Vec<ProcessReport>,
                 updated_at: c.take()?,
                 counters: serde_json::from_str(&c.take::<String>()?)
                     .map_err(|e| ReadError::Database(format!("counters of a process: {e}")))?,
+                last_error: c.take()?,
+                last_error_at: c.take()?,
             })
         })
         .collect()

@@ -270,6 +270,8 @@ async fn process<T: Tables>(tables: &mut T, report: &ProcessReport) -> Result<()
         Value::int(report.started_at),
         Value::int(report.updated_at),
         Value::text(&counters),
+        Value::maybe_text(report.last_error.as_deref()),
+        Value::maybe_int(report.last_error_at),
     ];
     let set: Vec<String> = (columns::PROCESS[1..].iter())
         .map(|c| format!("{c} = excluded.{c}"))

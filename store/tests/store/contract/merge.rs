@@ -349,6 +349,8 @@ async fn the_latest_report_of_a_process_stays() {
         started_at: 1,
         updated_at,
         counters: BTreeMap::from([("rows".to_owned(), rows)]),
+        last_error: (rows > 5).then(|| "database is locked".to_owned()),
+        last_error_at: (rows > 5).then_some(updated_at),
     };
     for (updated_at, rows) in [(2, 5), (3, 9), (1, 1)] {
         test.write_all(&[Write::Process(report(updated_at, rows))], &[1])
