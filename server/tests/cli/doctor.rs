@@ -14,6 +14,13 @@ fn stable(report: &str) -> String {
             Some((before, _)) => format!("{before}last wrote [ago]"),
             None => line.to_owned(),
         };
+        let line = match line.split_once("warn refused     ") {
+            Some((before, after)) => {
+                let (_, after) = after.split_once(" ago").unwrap_or(("", after));
+                format!("{before}warn refused     [ago]{after}")
+            }
+            None => line,
+        };
         match line.split_once(" events, ") {
             Some((before, _)) => format!("{before} events, [bytes]"),
             None => line,
