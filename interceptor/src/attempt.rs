@@ -206,7 +206,9 @@ fn attempt_row(attempt: &Attempt, policy: &Policy) -> EventRow {
 fn detail(attempt: &Attempt) -> Map<String, Value> {
     let mut detail = Map::new();
     detail.insert("task_queue".to_owned(), json!(attempt.task_queue));
-    detail.insert("worker".to_owned(), json!(attempt.worker));
+    if !attempt.worker.is_empty() {
+        detail.insert("worker".to_owned(), json!(attempt.worker));
+    }
     if attempt.local {
         detail.insert("local".to_owned(), json!(true));
     }

@@ -1,5 +1,6 @@
-//! The database that a command reads.
+//! The database that a command reads or writes.
 
+use omnitrace::config::{FindingKind, Settings};
 use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
 
 use crate::error::CliError;
@@ -26,6 +27,28 @@ pub(crate) async fn open(url: &DatabaseUrl) -> Result<Store, CliError> {
     options.read_only = true;
     options.migrate = false;
     Ok(Store::open(url, options).await?)
+}
+
+/// What the environment says to whoever records. A value that is not allowed turns recording off where
+/// it would have made the data more private.
+pub(crate) fn recording_settings() -> Result<Settings, CliError> {
+    let (settings, findings) = Settings::from_env();
+    let wrong = findings.iter().find(|f| f.kind == FindingKind::Invalid);
+    match wrong.filter(|_| !settings.enabled) {
+        Some(wrong) => Err(CliError::Settings(wrong.to_string())),
+        None => Ok(settings),
+    }
+}
+
+/// Opens the database for writing, and creates or migrates it as a worker would.
+pub(crate) async fn open_for_writing(
+    url: Option<&str>,
+    settings: &Settings,
+) -> Result<Store, CliError> {
+    let mut options = OpenOptions::default();
+    options.max_events_per_run = settings.max_events_per_run;
+    options.migrate = settings.migrate;
+    Ok(Store::open(&parse(url)?, options).await?)
 }
 
 /// Columns of the terminal, or of `COLUMNS`; `None` where the output is no terminal.

@@ -1,6 +1,7 @@
 //! Why a command gave no answer: one line each, and an exit code.
 
 use omnitrace::history::ImportError;
+use omnitrace::history::{ConnectError, HealError, ServerError};
 use omnitrace_store::{OpenError, ReadError, UrlError, WriteError};
 
 /// Why a command gave no answer.
@@ -58,6 +59,15 @@ pub(crate) enum CliError {
         /// Workflow ids that look like it.
         near: Vec<String>,
     },
+    /// The Temporal server is not reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The Temporal server does not answer.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Comparing or healing failed.
+    #[error(transparent)]
+    Heal(#[from] HealError),
     /// The arguments contradict each other.
     #[error("{0}")]
     Usage(String),

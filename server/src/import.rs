@@ -9,10 +9,9 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use omnitrace::config::{FindingKind, Settings};
 use omnitrace::history::{HistoryRows, Ids, ImportError, Reader, parse};
 use omnitrace::policy::Policy;
-use omnitrace_store::{Batch, OpenOptions, Store};
+use omnitrace_store::{Batch, Store};
 use serde::Serialize;
 
 use crate::Answer;
@@ -40,16 +39,9 @@ struct Imported {
 
 /// Runs the command. Errors of single files are printed as they come.
 pub(crate) async fn run(url: Option<&str>, args: ImportArgs) -> Result<Answer, CliError> {
-    let (settings, findings) = Settings::from_env();
-    // What is not allowed turns recording off where it would have made the data more private.
-    let wrong = findings.iter().find(|f| f.kind == FindingKind::Invalid);
-    if let Some(wrong) = wrong.filter(|_| !settings.enabled) {
-        return Err(CliError::Settings(wrong.to_string()));
-    }
+    let settings = database::recording_settings()?;
     let policy = Arc::new(settings.policy());
-    let mut options = OpenOptions::default();
-    options.max_events_per_run = settings.max_events_per_run;
-    let store = Store::open(&database::parse(url)?, options).await?;
+    let store = database::open_for_writing(url, &settings).await?;
     let mut text = String::new();
     let mut good = true;
     for (done, file) in args.files.iter().enumerate() {

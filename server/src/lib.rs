@@ -9,6 +9,7 @@
 pub mod cli;
 
 mod api;
+mod backfill;
 mod database;
 mod doctor;
 mod draw;
@@ -17,9 +18,13 @@ mod header;
 mod import;
 mod list;
 mod migrate;
+mod progress;
+mod reconcile;
+mod selection;
 mod show;
 mod style;
 mod text;
+mod verify;
 mod when;
 
 #[cfg(test)]
@@ -59,6 +64,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => migrate::run(url).await.map(Answer::from),
         Command::Doctor(args) => Ok(doctor::run(url, args, now).await),
         Command::Import(args) => import::run(url, args).await,
+        Command::Backfill(args) => backfill::run(url, args, now).await,
+        Command::Verify(args) => verify::run(url, args, now).await,
+        Command::Reconcile(args) => reconcile::run(url, args).await,
     };
     match answer {
         Ok(answer) => match print(&answer.text) {

@@ -404,6 +404,11 @@ impl RunRow {
         }
     }
 
+    /// Whether Temporal has a history of it: not of a run told by hand, nor of a standalone activity.
+    pub fn has_history(&self) -> bool {
+        !self.key.run_id.starts_with("x-") && !self.key.workflow_id.starts_with("activity/")
+    }
+
     /// When it began, for the merge order.
     pub fn start_time(&self) -> Micros {
         self.started_at.unwrap_or_default()

@@ -84,7 +84,7 @@ impl PayloadCodec for Xor {
     }
 }
 
-fn converter() -> DataConverter {
+pub(crate) fn converter() -> DataConverter {
     DataConverter::new(
         PayloadConverter::default(),
         DefaultFailureConverter::default(),

@@ -3,8 +3,10 @@
 mod accounting;
 mod codec;
 mod codec_trouble;
+#[macro_use]
 mod exact;
 mod explicit;
+mod history;
 mod identity;
 mod large;
 mod load;

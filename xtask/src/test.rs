@@ -16,8 +16,8 @@ use crate::{cargo, chaos, process, say};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
-/// The packages whose tests need a PostgreSQL server.
-const ON_POSTGRES: [&str; 2] = ["omnitrace-store", "omnitrace-server"];
+/// The package whose tests need a PostgreSQL server.
+const ON_POSTGRES: &str = "omnitrace-store";
 /// Where the tests find it, as a URL whose role may create databases and roles.
 const POSTGRES_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES";
 /// And the certificate of the authority that vouches for it.
@@ -43,10 +43,10 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
         return everything(host, &protoc);
     }
     let mut servers = Servers::default();
-    if wants_server(&arguments, &[INTEGRATION]) {
+    if wants_server(&arguments, INTEGRATION) {
         servers.temporal = Some(TestServers::start(host)?);
     }
-    if wants_server(&arguments, &ON_POSTGRES) {
+    if wants_server(&arguments, ON_POSTGRES) {
         servers.postgres = start_postgres(host)?;
     }
     if let Some(server) = &mut servers.temporal {
@@ -256,18 +256,15 @@ fn selects_everywhere(arguments: &[OsString]) -> bool {
         })
 }
 
-/// Whether tests of these packages may run, which talk to a server.
-fn wants_server(arguments: &[OsString], of: &[&str]) -> bool {
+/// Whether tests of this package may run, which talk to a server.
+fn wants_server(arguments: &[OsString], of: &str) -> bool {
     let only_others = {
         let packages = packages(arguments);
         !packages.is_empty()
             && !packages
                 .iter()
                 // Cargo takes patterns and `name@version` too.
-                .any(|name| {
-                    of.iter().any(|package| name.starts_with(package))
-                        || name.contains(['*', '?', '['])
-                })
+                .any(|name| name.starts_with(of) || name.contains(['*', '?', '[']))
     };
     let runs_none = for_cargo(arguments).any(|argument| {
         matches!(
@@ -364,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_server_is_started_only_for_tests_that_may_talk_to_it() {
-        let wants = |arguments: &[OsString]| wants_server(arguments, &[INTEGRATION]);
+        let wants = |arguments: &[OsString]| wants_server(arguments, INTEGRATION);
         assert!(wants(&words("merge")));
         assert!(wants(&words("-p omnitrace-tests replay")));
         assert!(wants(&words("-p omnitrace-store -p omnitrace-tests")));
@@ -373,8 +370,8 @@ mod tests {
         assert!(!wants(&words("--doc")));
         assert!(!wants(&words("-- --list")));
         assert!(wants(&words("x -- --doc")));
-        assert!(wants_server(&words("-p omnitrace-store"), &ON_POSTGRES));
-        assert!(!wants_server(&words("-p omnitrace-tests"), &ON_POSTGRES));
+        assert!(wants_server(&words("-p omnitrace-store"), ON_POSTGRES));
+        assert!(!wants_server(&words("-p omnitrace-tests"), ON_POSTGRES));
     }
 
     #[test]

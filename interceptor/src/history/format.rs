@@ -3,7 +3,6 @@
 //! Invariant: what Temporal's tools have written at any time is read: both spellings of enums, fields
 //! and events that this version does not know. What is malformed is said with its place.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use prost::Message;
@@ -135,12 +134,11 @@ fn spelling(short: &str, names: &EnumDescriptor) -> Option<String> {
     let bare = |text: &str| text.replace('_', "").to_ascii_lowercase();
     let zero = names.default_value().name().to_owned();
     let prefix = zero.strip_suffix("UNSPECIFIED")?;
-    let by_bare: HashMap<String, String> = names
-        .values()
-        .filter_map(|value| {
-            let name = value.name();
-            Some((bare(name.strip_prefix(prefix)?), name.to_owned()))
-        })
-        .collect();
-    by_bare.get(&bare(short)).cloned()
+    let short = bare(short);
+    let mut values = names.values();
+    let long = values.find(|value| {
+        let name = value.name().strip_prefix(prefix);
+        name.is_some_and(|name| bare(name) == short)
+    })?;
+    Some(long.name().to_owned())
 }

@@ -4,13 +4,21 @@
 //! sees, so both make the same rows; every event becomes part of a row, moves the clock, or is counted
 //! as skipped. Nothing in a history is an error: what can't be used is skipped.
 
+mod activities;
 mod attempts;
+#[cfg(feature = "connect")]
+mod codec;
+#[cfg(feature = "connect")]
+mod connect;
 mod events;
 mod failures;
 mod format;
+mod heal;
 mod ids;
 mod marker;
 mod reader;
+mod reconcile;
+mod server;
 mod task;
 
 use std::collections::BTreeMap;
@@ -22,9 +30,14 @@ use temporalio_common::{
     payload_visitor::decode_payloads,
 };
 
+#[cfg(feature = "connect")]
+pub use connect::{Connect, ConnectError};
 pub use format::{parse, parse_binary, parse_json};
+pub use heal::{Backfilled, HealError, Healed, Healer, Standing};
 pub use ids::Ids;
 pub use reader::Reader;
+pub use reconcile::{Pass, ReconcileOptions, Reconciler};
+pub use server::{Execution, RunHistory, Server, ServerError};
 pub use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 
 /// What a history says of a run: the last state of each row.
@@ -36,6 +49,8 @@ pub struct HistoryRows {
     /// Steps, and those attempts that a history knows, by key; without what the reader gave out
     /// before.
     pub events: Vec<EventRow>,
+    /// Events that rows were made of, or their times.
+    pub read: u64,
     /// Events that nothing was made of, by their type as Temporal's tools write it.
     pub skipped: BTreeMap<String, u64>,
     /// Highest attempts of steps of which not every attempt is offered.

@@ -201,6 +201,7 @@ impl Reader {
         HistoryRows {
             run,
             events: self.rows.into_values().collect(),
+            read: self.read,
             skipped: self.skipped,
             seen: self
                 .seen
@@ -407,10 +408,10 @@ impl Reader {
             + self.chains.len()
     }
 
-    /// Events that were made something of, so far.
+    /// Rows that were not given out.
     #[cfg(test)]
-    pub(super) fn read(&self) -> u64 {
-        self.read
+    pub(super) fn rows_kept(&self) -> usize {
+        self.rows.len()
     }
 }
 

@@ -134,8 +134,8 @@ fn observe_job(
     })
 }
 
-pub(crate) fn filled(text: &String) -> Option<String> {
-    (!text.is_empty()).then(|| text.clone())
+pub(crate) fn filled(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// What a run's first event says of it.

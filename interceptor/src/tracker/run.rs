@@ -277,6 +277,11 @@ impl RunTracker {
             } => {
                 let step = StepKey::new(&workflow_id);
                 let n = self.next("child_workflow", &step, &workflow_type);
+                // As history writes it.
+                let namespace = match namespace.is_empty() {
+                    true => self.row.key.namespace.clone(),
+                    false => namespace,
+                };
                 let child = Step::new("child_workflow", step, workflow_type, 1, self.clock)
                     .counted(n)
                     .with("namespace", namespace)

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod doctor;
+mod import;
 mod list;
+mod migrate;
 mod rows;
 mod show;
 mod wrong;

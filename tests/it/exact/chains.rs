@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use omnitrace_store::row::Status;
+use omnitrace_store::row::{RunRow, Status};
 use omnitrace_tests::{NAMESPACE, connection, eventually, unique};
 use temporalio_client::tonic;
-use temporalio_client::{WorkflowStartOptions, WorkflowTerminateOptions};
+use temporalio_client::{WorkflowExecutionInfo, WorkflowStartOptions, WorkflowTerminateOptions};
 use temporalio_common::RetryPolicy;
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution,
@@ -14,7 +14,7 @@ use temporalio_common::protos::temporal::api::{
     workflowservice::v1::ResetWorkflowExecutionRequest,
 };
 
-use super::stage::{Layout, Stage, stored};
+use super::stage::{Layout, Stage, recorded, stored};
 
 in_each_layout! {
     a_retry_and_a_run_continued_as_new_know_their_chain: chain;
@@ -54,6 +54,7 @@ async fn chain(layout: Layout) {
     assert_eq!(what, expected);
     let first = first.run_id().expect("an id");
     for run in &runs {
+        compare(&stage, run).await;
         assert_eq!(run.max_attempts, Some(5));
         assert_eq!(run.first_execution_run_id.as_deref(), Some(first));
         assert_eq!(run.event_count, 1, "a timer");
@@ -72,6 +73,22 @@ async fn chain(layout: Layout) {
     stage.recording.assert_accounted();
 }
 
+/// Compares a run that is recorded with its history.
+async fn compare(stage: &Stage, run: &RunRow) {
+    let run = recorded(&stage.recording, &run.key.run_id).await;
+    let run = run.expect("recorded");
+    let key = &run.run.key;
+    let handle = WorkflowExecutionInfo::builder()
+        .namespace(NAMESPACE)
+        .workflow_id(key.workflow_id.clone())
+        .run_id(key.run_id.clone())
+        .build()
+        .bind_untyped(stage.client.clone());
+    let history = handle.fetch_history(Default::default()).into_events().await;
+    let history = history.expect("a history");
+    crate::history::compare::assert_same(&run.run, &run.events, history);
+}
+
 async fn cron(layout: Layout) {
     let mut stage = Stage::start(layout).await;
     let id = unique("cron");
@@ -83,7 +100,7 @@ async fn cron(layout: Layout) {
         let stored = stored(&stage.recording).await?;
         let mut runs = stored.store.runs_of_workflow(None, &id).await.ok()?;
         runs.reverse();
-        let closed = |run: &omnitrace_store::row::RunRow| run.closed_at.is_some();
+        let closed = |run: &RunRow| run.closed_at.is_some();
         (runs.len() >= 2 && runs[..2].iter().all(closed)).then_some(runs)
     })
     .await;
@@ -93,6 +110,9 @@ async fn cron(layout: Layout) {
     let end = handle.terminate(WorkflowTerminateOptions::default()).await;
     end.expect("terminated");
     stage.stop().await;
+    for run in &runs[..2] {
+        compare(&stage, run).await;
+    }
     let (first, second) = (&runs[0], &runs[1]);
     assert_eq!(
         (first.trigger.as_str(), second.trigger.as_str()),
@@ -139,6 +159,7 @@ async fn reset(layout: Layout) {
     assert_eq!(second.run.trigger, "reset");
     assert_eq!(second.run.status, Status::Completed);
     assert_eq!(second.lines(), first.lines());
+    compare(&stage, &second.run).await;
     assert_eq!(second.run.event_count as usize, second.events.len());
 }
 

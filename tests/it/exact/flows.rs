@@ -11,6 +11,7 @@ use temporalio_sdk::{
 };
 
 use super::tools::{Deed, Tools, cancelled, local, remote};
+pub(crate) use crate::history::flows::{LocalCancels, Orphans, TimeOuts, Together};
 
 /// Registers all of them on a worker or a replayer, whose builders have no common trait.
 macro_rules! register {
@@ -38,8 +39,23 @@ macro_rules! registrations {
 }
 
 registrations!(
-    Locals, Remotes, Cancels, Parent, Child, Talker, Listener, Patched, Chain, Calls, Racer,
-    Broken, Journey
+    Locals,
+    Remotes,
+    Cancels,
+    Parent,
+    Child,
+    Talker,
+    Listener,
+    Patched,
+    Chain,
+    Calls,
+    Racer,
+    Broken,
+    Journey,
+    TimeOuts,
+    Together,
+    LocalCancels,
+    Orphans
 );
 
 /// Local activities: retried at once, retried over timers, failed.

@@ -53,8 +53,8 @@ macro_rules! expect {
 mod acceptance;
 mod activities;
 mod chains;
-mod flows;
+pub(crate) mod flows;
 mod messages;
 mod processes;
-mod stage;
-mod tools;
+pub(crate) mod stage;
+pub(crate) mod tools;

@@ -180,6 +180,9 @@ async fn a_worker_is_killed_and_another_finishes_its_runs() {
             assert_eq!(run.event(&row.event_key), row);
         }
         assert_eq!(steps(&run), steps(&expected));
+        let history = handle.fetch_history(Default::default()).into_events().await;
+        let history = history.expect("a history");
+        crate::history::compare::assert_same(&run.run, &run.events, history);
         assert_eq!(run.run.status, expected.run.status);
         assert_eq!(run.run.output_redacted, expected.run.output_redacted);
         assert_eq!(run.run.steps_seen, expected.run.steps_seen);

@@ -13,10 +13,11 @@ use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOption
 use super::flows;
 use super::processes::{Process, Role};
 use super::tools::{Tools, queue_of_activities};
+use crate::history::compare;
 
 /// Who serves the workflows and the activities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// One process, which keeps runs in its cache.
     Cached,
     /// One process, which replays a run for each of its tasks.
@@ -38,49 +39,55 @@ impl Layout {
 }
 
 /// A server's task queue with its workers, and where they record.
-pub(super) struct Stage {
-    pub(super) recording: Recording,
-    pub(super) client: Client,
-    pub(super) queue: String,
+pub(crate) struct Stage {
+    pub(crate) recording: Recording,
+    pub(crate) client: Client,
+    pub(crate) queue: String,
     workers: Vec<RunningWorker>,
     pub(super) processes: Vec<Process>,
 }
 
 /// A run as it is stored.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Recorded {
-    pub(super) run: RunRow,
-    pub(super) events: Vec<EventRow>,
+pub(crate) struct Recorded {
+    pub(crate) run: RunRow,
+    pub(crate) events: Vec<EventRow>,
 }
 
 impl Stage {
-    pub(super) async fn start(layout: Layout) -> Self {
+    pub(crate) async fn start(layout: Layout) -> Self {
         Self::with(layout, |options| options).await
     }
 
     /// With the options of the worker of workflows changed.
-    pub(super) async fn with(
+    pub(crate) async fn with(
         layout: Layout,
         change: impl FnOnce(WorkerOptions) -> WorkerOptions,
     ) -> Self {
         let mut stage = Self::empty().await;
-        let (queue, client) = (&stage.queue, &stage.client);
+        let queue = &stage.queue;
         if layout == Layout::TwoProcesses {
             let folder = stage.recording.folder();
             stage.processes = [Role::Workflows, Role::Activities]
                 .map(|role| Process::start(role, queue, folder))
                 .into();
         } else {
-            stage.workers = vec![
-                RunningWorker::start(client.clone(), change(workflows(queue, layout.cache()))),
-                RunningWorker::start(client.clone(), activities(queue)),
-            ];
+            let options = change(workflows(queue, layout.cache()));
+            stage.work(options);
         }
         stage
     }
 
+    /// Starts workers in this process.
+    pub(crate) fn work(&mut self, workflows: WorkerOptions) {
+        for options in [workflows, activities(&self.queue)] {
+            let worker = RunningWorker::start(self.client.clone(), options);
+            self.workers.push(worker);
+        }
+    }
+
     /// Without workers.
-    pub(super) async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         let recording = Recording::start();
         Self {
             client: recording.client().await,
@@ -92,19 +99,19 @@ impl Stage {
     }
 
     /// Options to start a workflow with.
-    pub(super) fn options(&self, id: &str) -> WorkflowStartOptions {
+    pub(crate) fn options(&self, id: &str) -> WorkflowStartOptions {
         WorkflowStartOptions::new(&self.queue, id).build()
     }
 
     /// A run that closed, when its workers have stopped and nothing more can come.
-    pub(super) async fn settled(&mut self, run_id: &str) -> Recorded {
+    pub(crate) async fn settled(&mut self, run_id: &str) -> Recorded {
         self.closed(run_id).await;
         self.stop().await;
         self.closed(run_id).await
     }
 
     /// A run that closed.
-    pub(super) async fn closed(&self, run_id: &str) -> Recorded {
+    pub(crate) async fn closed(&self, run_id: &str) -> Recorded {
         let what = format!("run {run_id} is closed in the store");
         omnitrace_tests::eventually(&what, async || {
             let recorded = recorded(&self.recording, run_id).await?;
@@ -114,7 +121,7 @@ impl Stage {
     }
 
     /// Stops the workers, so that nothing more can be recorded.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         for worker in self.workers.drain(..) {
             tokio::task::spawn_blocking(move || worker.stop())
                 .await
@@ -127,7 +134,7 @@ impl Stage {
 
     /// Checks that replaying a closed run changes no row, and that its steps can be recorded from
     /// the replay alone, but for what a local activity's worker alone knows.
-    pub(super) async fn check_replay(
+    pub(crate) async fn check_replay(
         &mut self,
         before: &Recorded,
         history: impl Fn() -> WorkflowHistory,
@@ -147,17 +154,20 @@ impl Stage {
         replay(&alone, before, history()).await;
         let alone = recorded(&alone, run_id).await.expect("recorded alone");
         assert_same(&steps(&alone), &steps(before), "recorded by a replay alone");
+
+        let events = history().into_events().await.expect("a history");
+        compare::assert_same(&before.run, &before.events, events);
     }
 }
 
 /// The run as it is stored now, without what was proposed in vain.
-pub(super) async fn recorded(recording: &Recording, run_id: &str) -> Option<Recorded> {
+pub(crate) async fn recorded(recording: &Recording, run_id: &str) -> Option<Recorded> {
     let stored = stored(recording).await?;
     find(&stored, run_id).await
 }
 
 /// The store, once there is one: it is made with the first row.
-pub(super) async fn stored(recording: &Recording) -> Option<Stored> {
+pub(crate) async fn stored(recording: &Recording) -> Option<Stored> {
     recording.omnitrace.flush().await.expect("rows are stored");
     let mut options = OpenOptions::default();
     options.read_only = true;
@@ -232,7 +242,7 @@ fn has(row: &EventRow, what: &str) -> bool {
 
 impl Recorded {
     /// A line for each event, by key: key, status, type of the error, marks in its data.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.events.iter().map(|row| self.line(row)).collect();
         lines.sort();
         lines
@@ -261,7 +271,7 @@ impl Recorded {
     }
 
     /// Checks the lines, and what the run counts.
-    pub(super) fn assert_lines(&self, expected: &[&str]) {
+    pub(crate) fn assert_lines(&self, expected: &[&str]) {
         let lines = self.lines();
         let lines = lines.join("\n");
         assert_eq!(lines, expected.join("\n"), "\n{lines}\n");
@@ -270,13 +280,13 @@ impl Recorded {
     }
 
     /// The row with this key.
-    pub(super) fn event(&self, key: &str) -> &EventRow {
+    pub(crate) fn event(&self, key: &str) -> &EventRow {
         let found = self.events.iter().find(|row| row.event_key == key);
         found.unwrap_or_else(|| panic!("{key} in {:#?}", self.lines()))
     }
 }
 
-pub(super) fn workflows(queue: &str, cache: usize) -> WorkerOptions {
+pub(crate) fn workflows(queue: &str, cache: usize) -> WorkerOptions {
     let options = WorkerOptions::new(queue)
         .max_cached_workflows(cache)
         .sticky_queue_schedule_to_start_timeout(Duration::from_secs(1))
@@ -285,7 +295,7 @@ pub(super) fn workflows(queue: &str, cache: usize) -> WorkerOptions {
     flows::register(options).build()
 }
 
-pub(super) fn activities(queue: &str) -> WorkerOptions {
+pub(crate) fn activities(queue: &str) -> WorkerOptions {
     WorkerOptions::new(queue_of_activities(queue))
         .register_activities(Tools)
         .build()

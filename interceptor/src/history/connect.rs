@@ -1,0 +1,175 @@
+//! A client for reading histories, set up as Temporal's own command line is: flags before environment
+//! before its configuration file.
+//!
+//! Invariant: no key, token or certificate is in an error.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use temporalio_common::{
+    data_converters::{DataConverter, DefaultFailureConverter, PayloadConverter},
+    envconfig::{
+        ClientConfigTLS, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
+    },
+};
+
+use super::codec::RemoteCodec;
+use super::{Server, ServerError};
+use crate::DEFAULT_NAMESPACE;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is said about the connection; what is not said is taken from Temporal's environment
+/// (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`, `TEMPORAL_CODEC_*`,
+/// `TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`) and its configuration file.
+#[derive(Clone, Default)]
+pub struct Connect {
+    /// `host:port`, or a URL.
+    pub address: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// API key.
+    pub api_key: Option<String>,
+    /// Whether to use TLS; without it, it is used with an API key or a certificate.
+    pub tls: Option<bool>,
+    /// File of the client's certificate, PEM.
+    pub tls_cert_path: Option<String>,
+    /// File of its private key, PEM.
+    pub tls_key_path: Option<String>,
+    /// File of the certificates that the server is checked against, PEM.
+    pub tls_ca_path: Option<String>,
+    /// Name that the server's certificate is checked for.
+    pub tls_server_name: Option<String>,
+    /// Headers of each request.
+    pub grpc_meta: Vec<(String, String)>,
+    /// URL of a codec server that decodes payloads; `{namespace}` in it is replaced.
+    pub codec_endpoint: Option<String>,
+    /// `Authorization` header for it.
+    pub codec_auth: Option<String>,
+    /// Profile of the configuration file.
+    pub profile: Option<String>,
+    /// The configuration file.
+    pub config_file: Option<String>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Temporal's environment or configuration file.
+    #[error("Temporal's environment or configuration file cannot be used: {0}")]
+    Config(String),
+    /// The server.
+    #[error("no Temporal server answers at {address}: {reason} (--address, or TEMPORAL_ADDRESS)")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// One line.
+        reason: String,
+    },
+    /// The codec server's URL.
+    #[error(
+        "the codec endpoint is no http:// or https:// address (--codec-endpoint, or TEMPORAL_CODEC_ENDPOINT)"
+    )]
+    Codec,
+    /// The namespace.
+    #[error(transparent)]
+    Namespace(#[from] ServerError),
+}
+
+impl Connect {
+    /// Connects, and asks whether the server knows the namespace.
+    ///
+    /// # Errors
+    /// When something of it does not work.
+    pub async fn server(self) -> Result<Server, ConnectError> {
+        let wrong =
+            |error: &dyn std::fmt::Display| ConnectError::Config(one_line(&error.to_string()));
+        let options = LoadClientConfigProfileOptions::builder()
+            .maybe_config_source(self.config_file.map(DataSource::Path))
+            .maybe_config_file_profile(self.profile)
+            .build();
+        let mut profile = load_client_config_profile(options, None).map_err(|e| wrong(&e))?;
+        profile.address = self.address.or(profile.address);
+        profile.namespace = self.namespace.or(profile.namespace);
+        profile.api_key = self.api_key.or(profile.api_key);
+        profile.grpc_meta.extend(self.grpc_meta);
+        let says_tls = self.tls.is_some()
+            || self.tls_cert_path.is_some()
+            || self.tls_key_path.is_some()
+            || self.tls_ca_path.is_some()
+            || self.tls_server_name.is_some();
+        if says_tls {
+            let tls: &mut ClientConfigTLS = profile.tls.get_or_insert_default();
+            tls.disabled = self.tls.map(|tls| !tls).or(tls.disabled);
+            let file = |path: Option<String>| path.map(DataSource::Path);
+            tls.client_cert = file(self.tls_cert_path).or(tls.client_cert.take());
+            tls.client_key = file(self.tls_key_path).or(tls.client_key.take());
+            tls.server_ca_cert = file(self.tls_ca_path).or(tls.server_ca_cert.take());
+            tls.server_name = self.tls_server_name.or(tls.server_name.take());
+        }
+        let namespace = profile
+            .namespace
+            .clone()
+            .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        let codec = profile.codec.clone().unwrap_or_default();
+        let endpoint = self.codec_endpoint.or(codec.endpoint);
+        let auth = self.codec_auth.or(codec.auth);
+        let codec = endpoint
+            .map(|endpoint| {
+                RemoteCodec::new(&endpoint, auth, &namespace).ok_or(ConnectError::Codec)
+            })
+            .transpose()?;
+
+        let mut options = ConnectionOptions::try_from(profile).map_err(|e| wrong(&e))?;
+        options.connect_timeout = Some(CONNECT_TIMEOUT);
+        options.identity = format!("omnitrace@{}", std::process::id());
+        let address = shown(&options.target);
+        let unreachable = |error: &dyn std::error::Error| ConnectError::Unreachable {
+            address: address.clone(),
+            reason: innermost(error),
+        };
+        let connection = Connection::connect(options)
+            .await
+            .map_err(|e| unreachable(&e))?;
+        let options = ClientOptions::new(namespace);
+        let options = match codec {
+            Some(codec) => options
+                .data_converter(DataConverter::new(
+                    PayloadConverter::default(),
+                    DefaultFailureConverter::default(),
+                    Arc::new(codec),
+                ))
+                .build(),
+            None => options.build(),
+        };
+        let client = Client::new(connection, options).map_err(|e| unreachable(&e))?;
+        let server = Server::new(client);
+        server.check().await?;
+        Ok(server)
+    }
+}
+
+/// Without what may be a password in it.
+fn shown(target: &url::Url) -> String {
+    let host = target.host_str().unwrap_or_default();
+    match target.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The innermost cause: it says most, and those around it repeat it.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    one_line(&innermost.to_string())
+}

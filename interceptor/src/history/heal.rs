@@ -1,0 +1,307 @@
+//! Makes what is stored of a run equal to what its history says.
+//!
+//! Invariant: a run that is equal is not written; one that differs is repaired in one transaction, and
+//! keeps what only live workers knew.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use omnitrace_store::compare::{CompareError, Difference, compare};
+use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, SampledBy, Source};
+use omnitrace_store::{Batch, ReadError, Repair, Store, WriteError, WriteReport};
+
+use super::{HistoryRows, Server, ServerError};
+use crate::config::Settings;
+use crate::policy::Policy;
+use crate::sampling::{self, Sampling};
+
+/// Event rows of one transaction.
+const BATCH_ROWS: usize = 500;
+
+/// Why a run could not be compared or healed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HealError {
+    /// The server's part.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Reading the store.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Writing to the store.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The store's rows were redacted by other rules.
+    #[error(transparent)]
+    Policy(#[from] CompareError),
+}
+
+/// How a run stands to its history.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Nothing differs; so many rows were compared.
+    Equal {
+        /// Event rows of the history, and the run.
+        rows: u64,
+    },
+    /// The run is going on: its rows come later.
+    Open,
+    /// It is not stored.
+    Missing,
+    /// It is not stored because sampling left it out.
+    LeftOut,
+    /// Something differs.
+    Different(Vec<Difference>),
+    /// The server has no history of it.
+    Unknown,
+}
+
+/// What was done for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Healed {
+    /// Nothing: there was nothing to do.
+    Nothing,
+    /// It was stored anew.
+    Recorded,
+    /// Rows were put right.
+    Repaired,
+}
+
+/// What became of the rows of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backfilled {
+    /// Events of its history; 0 is no history.
+    pub events_read: u64,
+    /// Rows that changed the store.
+    pub rows_stored: u64,
+    /// Rows that said what was known already, or less.
+    pub rows_unchanged: u64,
+}
+
+impl Backfilled {
+    fn add(&mut self, report: &WriteReport) {
+        self.rows_stored += (report.changed_events.len() + report.changed_runs.len()) as u64;
+        self.rows_unchanged += report.unchanged_events + report.unchanged_runs;
+    }
+}
+
+/// Compares and heals runs of a server's namespace.
+#[derive(Clone, Debug)]
+pub struct Healer {
+    server: Server,
+    store: Store,
+    policy: Arc<Policy>,
+    sampling: Sampling,
+    slow_ms: i64,
+}
+
+/// A run as the store has it.
+#[derive(Debug)]
+struct Stored {
+    run: RunRow,
+    events: Vec<EventRow>,
+}
+
+impl Healer {
+    /// Sampling, redaction and limits are those of the workers that recorded: give it their settings.
+    pub fn new(server: Server, store: Store, settings: &Settings) -> Self {
+        Self {
+            server,
+            store,
+            policy: Arc::new(settings.policy()),
+            sampling: Sampling {
+                rate: settings.sample_rate,
+            },
+            slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The server that is asked.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The store that is healed.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The policy that rows are made by.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Compares a run with its history.
+    ///
+    /// # Errors
+    /// When server or store don't answer, or the rows are of another policy.
+    pub async fn compare(&self, run: &RunKey) -> Result<Standing, HealError> {
+        Ok(self.look(run).await?.0)
+    }
+
+    /// Compares a run with its history, and puts right what differs. A run that goes on is stored as far
+    /// as it got, unless a worker records it.
+    ///
+    /// # Errors
+    /// When server or store don't answer, or the rows are of another policy.
+    pub async fn heal(&self, run: &RunKey) -> Result<(Standing, Healed), HealError> {
+        let (standing, stored, history) = self.look(run).await?;
+        let Some(history) = history else {
+            return Ok((standing, Healed::Nothing));
+        };
+        let healed = match (&standing, stored) {
+            (Standing::Missing, _) | (Standing::Open, None) => {
+                self.write(history).await?;
+                Healed::Recorded
+            }
+            (Standing::Open, Some(stored)) if stored.run.source < Source::Live => {
+                self.write(history).await?;
+                Healed::Repaired
+            }
+            (Standing::Different(differences), Some(stored)) => {
+                self.repair(differences, stored, history).await?;
+                Healed::Repaired
+            }
+            (Standing::Equal { .. }, Some(stored)) if stored.run.incomplete => {
+                self.repair(&[], stored, history).await?;
+                Healed::Repaired
+            }
+            _ => Healed::Nothing,
+        };
+        Ok((standing, healed))
+    }
+
+    /// Stores what the history of a run says, whatever is stored of it; rows merge.
+    ///
+    /// # Errors
+    /// When server or store don't answer.
+    pub async fn backfill(&self, run: &RunKey) -> Result<Backfilled, HealError> {
+        let mut history = self.server.read(run.clone(), self.policy.clone());
+        let mut done = Backfilled::default();
+        // The run's row comes last: its end would otherwise delete what is still on its way.
+        let mut batch = Batch::default();
+        while let Some(rows) = history.rows().await? {
+            batch.events.extend(rows);
+            while batch.events.len() >= BATCH_ROWS {
+                let rest = batch.events.split_off(BATCH_ROWS);
+                done.add(&self.store.write(&batch).await?);
+                batch.events = rest;
+            }
+        }
+        done.events_read = history.events();
+        if done.events_read == 0 {
+            return Ok(done);
+        }
+        let last = history.finish();
+        let events = batch.events.into_iter().chain(last.events).collect();
+        let last = HistoryRows { events, ..last };
+        self.write_counted(last, &mut done).await?;
+        Ok(done)
+    }
+
+    async fn look(
+        &self,
+        run: &RunKey,
+    ) -> Result<(Standing, Option<Stored>, Option<HistoryRows>), HealError> {
+        let Some(history) = self.server.rows(run, &self.policy).await? else {
+            return Ok((Standing::Unknown, None, None));
+        };
+        let stored = self.stored(run).await?;
+        let standing = match &stored {
+            None if !self.is_recorded(&history) => Standing::LeftOut,
+            _ if history.run.phase < Phase::Closed => Standing::Open,
+            None => Standing::Missing,
+            Some(stored) => {
+                let differences =
+                    compare(&stored.run, &stored.events, &history.run, &history.events)?;
+                if differences.is_empty() {
+                    let rows = history.events.len() as u64 + 1;
+                    Standing::Equal { rows }
+                } else {
+                    Standing::Different(differences)
+                }
+            }
+        };
+        Ok((standing, stored, Some(history)))
+    }
+
+    async fn stored(&self, run: &RunKey) -> Result<Option<Stored>, ReadError> {
+        let runs = self.store.runs_by_run_id(&run.run_id).await?;
+        let Some(run) = runs.into_iter().find(|found| found.key == *run) else {
+            return Ok(None);
+        };
+        let events = self.store.events(&run.key).await?;
+        Ok(Some(Stored { run, events }))
+    }
+
+    /// Whether a worker with the plugin would have recorded the run.
+    fn is_recorded(&self, history: &HistoryRows) -> bool {
+        let slow = |row| sampling::step_reason(row, self.slow_ms).is_some();
+        // That its caller was recorded is known from the history.
+        history.run.sampled_by == SampledBy::Parent
+            || self.sampling.decide(&history.run.trace_id, None).is_some()
+            || sampling::run_reason(&history.run, self.slow_ms).is_some()
+            || history.events.iter().any(slow)
+    }
+
+    async fn write(&self, history: HistoryRows) -> Result<(), WriteError> {
+        self.write_counted(history, &mut Backfilled::default())
+            .await
+    }
+
+    async fn write_counted(
+        &self,
+        history: HistoryRows,
+        done: &mut Backfilled,
+    ) -> Result<(), WriteError> {
+        let mut batch = Batch {
+            runs: vec![history.run],
+            seen: history.seen,
+            ..Batch::default()
+        };
+        let mut events = history.events.into_iter();
+        loop {
+            batch.events = events.by_ref().take(BATCH_ROWS).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            done.add(&self.store.write(&batch).await?);
+            batch = Batch::default();
+        }
+    }
+
+    /// Puts history's rows in the place of those that differ. A row that does not is offered as it is
+    /// stored: it may hold what history does not say.
+    async fn repair(
+        &self,
+        differences: &[Difference],
+        stored: Stored,
+        history: HistoryRows,
+    ) -> Result<(), WriteError> {
+        let differing: HashSet<Option<&str>> = differences
+            .iter()
+            .map(|difference| difference.event_key.as_deref())
+            .collect();
+        let known: HashSet<String> = history
+            .events
+            .iter()
+            .map(|row| row.event_key.clone())
+            .collect();
+        let is_equal = |row: &EventRow| {
+            known.contains(&row.event_key) && !differing.contains(&Some(&row.event_key))
+        };
+        let mut events: Vec<EventRow> = stored.events.into_iter().filter(is_equal).collect();
+        let kept: HashSet<String> = events.iter().map(|row| row.event_key.clone()).collect();
+        let new = history.events.into_iter();
+        events.extend(new.filter(|row| !kept.contains(&row.event_key)));
+        let run = if differing.contains(&None) {
+            history.run
+        } else {
+            stored.run
+        };
+        self.store.repair(&Repair { run, events }).await.map(drop)
+    }
+}
