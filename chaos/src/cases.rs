@@ -10,9 +10,9 @@ use temporalio_client::errors::{
     WorkflowGetResultError, WorkflowInteractionError, WorkflowStartError,
 };
 use temporalio_client::{
-    Client, WorkflowCancelOptions, WorkflowFetchHistoryOptions, WorkflowGetResultOptions,
-    WorkflowHandle, WorkflowIdReusePolicy, WorkflowQueryOptions, WorkflowStartOptions,
-    WorkflowTerminateOptions, tonic,
+    Client, WorkflowCancelOptions, WorkflowDescribeOptions, WorkflowFetchHistoryOptions,
+    WorkflowGetResultOptions, WorkflowHandle, WorkflowIdReusePolicy, WorkflowQueryOptions,
+    WorkflowStartOptions, WorkflowTerminateOptions, tonic,
 };
 use temporalio_common::HasWorkflowDefinition;
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
@@ -40,6 +40,8 @@ const AGAIN: ConstantBuilder = ConstantBuilder::new()
 const LOOK: Duration = Duration::from_millis(100);
 /// A workflow task whose worker was killed is given to another one after this time.
 const TASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Events of a history in which the local activity of a run is over, though its task timed out before.
+const FIRST_STEP: usize = 9;
 /// How long a run waits for an approval, and one whose fate meets it there.
 const APPROVAL: Duration = Duration::from_secs(3);
 const LONG_APPROVAL: Duration = Duration::from_secs(600);
@@ -52,6 +54,8 @@ pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) task_queue: String,
     pub(crate) mails: Vec<Ticket>,
+    /// Whether queries are asked from the start of a run on.
+    pub(crate) early_queries: bool,
 }
 
 impl Desk {
@@ -190,8 +194,11 @@ impl Desk {
         // Dropped, and with them what is not decided, when the run has ended.
         let mut reviews = JoinSet::new();
         for id in reviewed {
-            let run = self.client.get_workflow_handle::<OrderSupport>(id);
-            reviews.spawn(async move { driver::review(&run).await });
+            let (desk, run) = (self.clone(), self.client.get_workflow_handle(id));
+            reviews.spawn(async move {
+                desk.wait_for_first_step(&run).await;
+                driver::review(&run).await;
+            });
         }
         let fate = async {
             self.meet_fate(case, run).await?;
@@ -235,11 +242,24 @@ impl Desk {
     async fn wait_for_approval(&self, case: &Case) {
         let id = format!("case-{}", case.number);
         let run = self.client.get_workflow_handle::<OrderSupport>(id);
+        self.wait_for_first_step(&run).await;
         loop {
             let asked = run
                 .query(OrderSupport::progress, (), WorkflowQueryOptions::default())
                 .await;
             if asked.is_ok_and(|progress| progress.stage == Stage::AwaitingApproval) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a run's local activity is over: a query that is answered meanwhile moves what follows to
+    /// times that its history does not tell.
+    async fn wait_for_first_step(&self, run: &WorkflowHandle<Client, OrderSupport>) {
+        while !self.early_queries {
+            let described = run.describe(WorkflowDescribeOptions::default()).await;
+            if described.is_ok_and(|run| run.history_length() >= FIRST_STEP) {
                 return;
             }
             tokio::time::sleep(LOOK).await;

@@ -84,6 +84,9 @@ struct Run {
     /// Delete the whole store in the middle
     #[arg(long)]
     wipe: bool,
+    /// Ask queries while a run's local activity may go on
+    #[arg(long)]
+    early_queries: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -221,6 +224,7 @@ async fn set(run: &Run, scale: &Scale) -> anyhow::Result<Stage> {
             client: temporal.client().await?,
             task_queue: TASK_QUEUE.to_owned(),
             mails,
+            early_queries: run.early_queries,
         },
         crew: Crew::start(outfit, scale.workers).await?,
         workers: scale.workers,

@@ -62,6 +62,9 @@ pub(crate) struct Options {
     /// Delete the whole store in the middle, and fill it from history
     #[arg(long)]
     pub(crate) wipe: bool,
+    /// Ask queries from the start of a run on, also while its local activity goes on
+    #[arg(long)]
+    pub(crate) early_queries: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -82,6 +85,7 @@ impl Options {
             workers: 2,
             database: Database::Postgres,
             wipe: false,
+            early_queries: false,
             json: false,
             keep: false,
         }
@@ -127,6 +131,7 @@ pub(crate) fn run_with(host: &Host, protoc: &Protoc, options: &Options) -> Resul
         .args(["--workers", &options.workers.to_string()])
         .args(["--database", options.database.name()])
         .args(options.wipe.then_some("--wipe"))
+        .args(options.early_queries.then_some("--early-queries"))
         .args(options.json.then_some("--json"))
         .args(options.keep.then_some("--keep"))
         .arg("--temporal")
@@ -166,8 +171,11 @@ fn again(options: &Options) -> String {
         options.workers,
         options.database.name(),
     );
-    if options.wipe {
-        words += " --wipe";
+    for (given, flag) in [
+        (options.wipe, " --wipe"),
+        (options.early_queries, " --early-queries"),
+    ] {
+        words += if given { flag } else { "" };
     }
     words
 }
