@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::config::{DEFAULT_SPOOL_FOLDER, DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
+use crate::history::{Background, Reach};
 use crate::policy::{HashKey, Policy, PolicySettings, PriceTable};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
@@ -35,13 +36,12 @@ const BUFFER_PER_QUEUE: usize = 4;
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// use omnitrace::OmniTrace;
 /// use std::time::Duration;
-/// use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+/// use temporalio_client::{Client, ClientOptions, ConnectionOptions};
 ///
 /// let omnitrace = OmniTrace::from_env().await;
-/// let url = url::Url::parse("http://127.0.0.1:7233")?;
-/// let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
+/// let connection = ConnectionOptions::new(url::Url::parse("http://127.0.0.1:7233")?).build();
 /// let options = ClientOptions::new("default").plugin(omnitrace.plugin()).build();
-/// let client = Client::new(connection, options)?;
+/// let client = Client::connect(connection, options).await?;
 /// // Workers that are made from this client are recorded.
 /// # drop(client);
 /// omnitrace.shutdown(Duration::from_secs(5)).await?;
@@ -64,6 +64,8 @@ pub(crate) struct Recording {
     pub(crate) sampling: Sampling,
     /// Names this process in the rows of attempts.
     pub(crate) worker: Arc<str>,
+    /// Reconciles the namespaces of its clients.
+    pub(crate) background: Background,
 }
 
 /// Why rows are not stored.
@@ -172,6 +174,17 @@ impl OmniTrace {
         Recorder::new(queue, workflow_id, trace_id, sampled)
     }
 
+    /// Reconciles the namespace of a client in the background: runs that were terminated, timed out or
+    /// left by a worker that never came back are closed as their history says. A client that was made by
+    /// `Client::connect` with the plugin does so by itself; call this for one that was made by
+    /// `Connection::connect` and `Client::new`. Does nothing if reconciling is switched off, or has begun
+    /// for the namespace.
+    pub fn reconcile(&self, client: &sdk::Client) {
+        if let Some(recording) = &self.recording {
+            recording.background.start(Reach::Client(client.clone()));
+        }
+    }
+
     /// Waits until everything offered so far is stored.
     ///
     /// # Errors
@@ -199,6 +212,9 @@ impl OmniTrace {
     pub async fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         if self.recording.is_none() {
             return Ok(());
+        }
+        if let Some(recording) = &self.recording {
+            recording.background.stop();
         }
         let deadline = Instant::now() + timeout;
         let (reply, answer) = oneshot::channel();
@@ -264,6 +280,7 @@ fn start_writer(
         queue: queue.clone(),
         sampling,
         worker: format!("{}@{}", process.pid, process.host).into(),
+        background: Background::new(settings.clone()),
     };
     let options = WriterOptions {
         policy: Arc::new(settings.policy()),
@@ -294,6 +311,14 @@ fn start_writer(
 }
 
 impl Settings {
+    /// How a store with these settings is opened.
+    pub fn open_options(&self) -> OpenOptions {
+        let mut options = OpenOptions::default();
+        options.max_events_per_run = self.max_events_per_run;
+        options.migrate = self.migrate;
+        options
+    }
+
     /// The policy that a plugin with these settings applies. A file of prices that can't be read is a
     /// warning.
     pub fn policy(&self) -> Policy {
@@ -327,12 +352,7 @@ impl Settings {
 
 fn database(settings: &Settings) -> Option<(DatabaseUrl, OpenOptions)> {
     match &settings.database {
-        DatabaseTarget::Url(url) => {
-            let mut options = OpenOptions::default();
-            options.max_events_per_run = settings.max_events_per_run;
-            options.migrate = settings.migrate;
-            Some((url.clone(), options))
-        }
+        DatabaseTarget::Url(url) => Some((url.clone(), settings.open_options())),
         DatabaseTarget::None => None,
     }
 }

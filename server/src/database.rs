@@ -45,10 +45,7 @@ pub(crate) async fn open_for_writing(
     url: Option<&str>,
     settings: &Settings,
 ) -> Result<Store, CliError> {
-    let mut options = OpenOptions::default();
-    options.max_events_per_run = settings.max_events_per_run;
-    options.migrate = settings.migrate;
-    Ok(Store::open(&parse(url)?, options).await?)
+    Ok(Store::open(&parse(url)?, settings.open_options()).await?)
 }
 
 /// Columns of the terminal, or of `COLUMNS`; `None` where the output is no terminal.

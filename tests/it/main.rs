@@ -1,6 +1,7 @@
 //! Everything against a real Temporal server.
 
 mod accounting;
+mod background;
 mod codec;
 mod codec_trouble;
 #[macro_use]

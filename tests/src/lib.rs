@@ -38,14 +38,18 @@ pub fn server() -> String {
 /// # Panics
 /// When the server does not answer.
 pub async fn connection() -> Connection {
-    let options = ConnectionOptions::new(
-        format!("http://{}", server())
-            .parse::<url::Url>()
-            .expect("host:port"),
-    );
-    Connection::connect(options.build())
+    Connection::connect(connection_options())
         .await
         .expect("a Temporal server that answers")
+}
+
+/// How the server is reached.
+///
+/// # Panics
+/// When there is none.
+pub fn connection_options() -> ConnectionOptions {
+    let url = format!("http://{}", server()).parse::<url::Url>();
+    ConnectionOptions::new(url.expect("host:port")).build()
 }
 
 /// A client without the plugin.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use temporalio_client::{Connection, ConnectionOptions, Url, errors::ClientConnectError};
+use temporalio_client::{
+    Client, ClientOptions, ConnectionOptions, Url, errors::ClientConnectError,
+};
 
 /// The time in which a connection must stand.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -26,7 +28,7 @@ pub(crate) enum ConnectError {
 }
 
 /// Connects, and tries again for a few seconds if the server does not answer.
-pub(crate) async fn connect(address: &str) -> Result<Connection, ConnectError> {
+pub(crate) async fn connect(address: &str, client: &ClientOptions) -> Result<Client, ConnectError> {
     let options = ConnectionOptions::new(url(address)?)
         .identity(format!("worker-example@{}", std::process::id()))
         .connect_timeout(ATTEMPT)
@@ -34,7 +36,7 @@ pub(crate) async fn connect(address: &str) -> Result<Connection, ConnectError> {
     let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_times(RETRIES);
-    let connecting = (|| Connection::connect(options.clone()))
+    let connecting = (|| Client::connect(options.clone(), client.clone()))
         .retry(backoff)
         .when(is_unreachable);
     match tokio::time::timeout(LIMIT, connecting).await {

@@ -12,7 +12,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use omnitrace::OmniTrace;
-use temporalio_client::{Client, ClientOptions};
+use temporalio_client::ClientOptions;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -55,13 +55,11 @@ async fn run(command: Command) -> Result<End, DeskError> {
         namespace,
         task_queue,
     } = server;
-    let connection = connect::connect(address).await?;
-
     let omnitrace = OmniTrace::from_env().await;
     let options = ClientOptions::new(namespace.as_str())
         .plugin(omnitrace.plugin())
         .build();
-    let client = Client::new(connection, options)?;
+    let client = connect::connect(address, &options).await?;
 
     let desk = Desk::new(client, task_queue.clone());
     let end = match command {

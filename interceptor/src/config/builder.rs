@@ -110,6 +110,20 @@ impl Settings {
         self
     }
 
+    /// Whether runs that ended without a worker seeing it are closed from their history.
+    #[must_use]
+    pub fn with_reconcile(mut self, reconcile: bool) -> Self {
+        self.reconcile = reconcile;
+        self
+    }
+
+    /// Seconds between two looks at them, within [`RECONCILE_S_RANGE`].
+    #[must_use]
+    pub fn with_reconcile_s(mut self, seconds: u64) -> Self {
+        self.reconcile_s = within(RECONCILE_S_RANGE, seconds);
+        self
+    }
+
     /// Milliseconds that rows are gathered, within [`FLUSH_MS_RANGE`].
     #[must_use]
     pub fn with_flush_ms(mut self, millis: u64) -> Self {

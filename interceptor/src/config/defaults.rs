@@ -35,6 +35,10 @@ pub const DEFAULT_SPOOL_FOLDER: &str = "omnitrace.spool";
 /// The system decides when the spool reaches the disk: a killed process loses nothing, a machine
 /// without power may.
 pub const DEFAULT_SPOOL_FSYNC: bool = false;
+/// Runs that ended without a worker seeing it are closed from their history.
+pub const DEFAULT_RECONCILE: bool = true;
+/// Seconds between two looks at them.
+pub const DEFAULT_RECONCILE_S: u64 = 60;
 /// Milliseconds that rows are gathered before they are written.
 pub const DEFAULT_FLUSH_MS: u64 = 200;
 /// Seconds that the attempts of a run that was not sampled are held.
@@ -70,6 +74,8 @@ pub const SLOW_MS_RANGE: RangeInclusive<u64> = 1..=86_400_000;
 pub const QUEUE_BYTES_RANGE: RangeInclusive<u64> = 65_536..=1_073_741_824;
 /// Allowed bytes of the spool, up to 1 TiB; 0 is no spool.
 pub const SPOOL_BYTES_RANGE: RangeInclusive<u64> = 0..=1_099_511_627_776;
+/// Allowed seconds between two looks, up to a day.
+pub const RECONCILE_S_RANGE: RangeInclusive<u64> = 1..=86_400;
 /// Allowed milliseconds of gathering.
 pub const FLUSH_MS_RANGE: RangeInclusive<u64> = 10..=60_000;
 /// Allowed seconds of holding, up to a day; 0 holds nothing.

@@ -57,6 +57,10 @@ pub struct Settings {
     pub spool_path: Option<PathBuf>,
     /// Whether each batch in it is forced to the disk.
     pub spool_fsync: bool,
+    /// Whether runs that ended without a worker seeing it are closed from their history.
+    pub reconcile: bool,
+    /// Seconds between two looks at them.
+    pub reconcile_s: u64,
     /// Milliseconds that rows are gathered before they are written.
     pub flush_ms: u64,
     /// Seconds that the attempts of a run that was not sampled are held.
@@ -141,6 +145,7 @@ impl Settings {
         let queue = Number::limit(QUEUE_BYTES_RANGE, DEFAULT_QUEUE_BYTES);
         let flush = Number::neutral(FLUSH_MS_RANGE, DEFAULT_FLUSH_MS);
         let promote = Number::limit(PROMOTE_WINDOW_S_RANGE, DEFAULT_PROMOTE_WINDOW_S);
+        let reconcile = Number::neutral(RECONCILE_S_RANGE, DEFAULT_RECONCILE_S);
         let spool = Number::limit(SPOOL_BYTES_RANGE, DEFAULT_SPOOL_BYTES);
         let spool_bytes = r.number(v::SPOOL_BYTES, &spool, parse::bytes);
         // Rows do not go to another folder than the one that was meant.
@@ -180,6 +185,14 @@ impl Settings {
                 DEFAULT_SPOOL_FSYNC,
                 "the system decides when the spool reaches the disk",
             ),
+            reconcile: r.boolean(
+                v::RECONCILE,
+                DEFAULT_RECONCILE,
+                "nothing is read from histories",
+            ),
+            reconcile_s: r
+                .number(v::RECONCILE_S, &reconcile, parse::whole)
+                .unwrap_or(DEFAULT_RECONCILE_S),
             flush_ms: r
                 .number(v::FLUSH_MS, &flush, parse::whole)
                 .unwrap_or(DEFAULT_FLUSH_MS),

@@ -101,6 +101,10 @@ variables! {
         "That folder; beside a SQLite file by default (omnitrace.db.spool), else omnitrace.spool.");
     SPOOL_FSYNC = var("OMNITRACE_SPOOL_FSYNC", "false", BOOL,
         "Whether each batch in it is forced to the disk: slower, and safe when the power fails.");
+    RECONCILE = var("OMNITRACE_RECONCILE", "true", BOOL,
+        "Whether runs that ended without a worker seeing it are closed from their history, by one process at a time.");
+    RECONCILE_S = var("OMNITRACE_RECONCILE_S", "60", "seconds from 1 to 86400",
+        "Time between two looks at them.");
     FLUSH_MS = var("OMNITRACE_FLUSH_MS", "200", "milliseconds from 10 to 60000",
         "How long rows are gathered before they are written together.");
     PROMOTE_WINDOW_S = var("OMNITRACE_PROMOTE_WINDOW_S", "300", "seconds from 0 to 86400",

@@ -105,6 +105,10 @@ struct Stored {
     events: Vec<EventRow>,
 }
 
+fn differences(stored: &Stored, history: &HistoryRows) -> Result<Vec<Difference>, CompareError> {
+    compare(&stored.run, &stored.events, &history.run, &history.events)
+}
+
 impl Healer {
     /// Sampling, redaction and limits are those of the workers that recorded: give it their settings.
     pub fn new(server: Server, store: Store, settings: &Settings) -> Self {
@@ -161,8 +165,15 @@ impl Healer {
                 self.write(history).await?;
                 Healed::Repaired
             }
-            (Standing::Different(differences), Some(stored)) => {
-                self.repair(differences, stored, history).await?;
+            (Standing::Different(_), Some(_)) => {
+                // What only lags behind is healed by merging; what is wrong is replaced.
+                self.write(history.clone()).await?;
+                if let Some(stored) = self.stored(run).await? {
+                    let left = differences(&stored, &history)?;
+                    if !left.is_empty() || stored.run.incomplete {
+                        self.repair(&left, stored, history).await?;
+                    }
+                }
                 Healed::Repaired
             }
             (Standing::Equal { .. }, Some(stored)) if stored.run.incomplete => {
@@ -215,8 +226,7 @@ impl Healer {
             _ if history.run.phase < Phase::Closed => Standing::Open,
             None => Standing::Missing,
             Some(stored) => {
-                let differences =
-                    compare(&stored.run, &stored.events, &history.run, &history.events)?;
+                let differences = differences(stored, &history)?;
                 if differences.is_empty() {
                     let rows = history.events.len() as u64 + 1;
                     Standing::Equal { rows }

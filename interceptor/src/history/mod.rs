@@ -6,6 +6,7 @@
 
 mod activities;
 mod attempts;
+mod background;
 #[cfg(feature = "connect")]
 mod codec;
 #[cfg(feature = "connect")]
@@ -31,6 +32,7 @@ use temporalio_common::{
     payload_visitor::decode_payloads,
 };
 
+pub(crate) use background::{Background, Reach};
 #[cfg(feature = "connect")]
 pub use connect::{Connect, ConnectError};
 pub use format::{parse, parse_binary, parse_json};

@@ -26,6 +26,7 @@ use temporalio_common::{
     },
 };
 
+pub(crate) use temporalio_client::Client;
 pub use temporalio_sdk::workflow_interceptors::WorkflowInterceptorConstructor;
 
 pub use activity::ActivityRecorder;

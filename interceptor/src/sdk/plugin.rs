@@ -5,7 +5,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use omnitrace_store::row::RunKey;
-use temporalio_client::{ClientOptions, ClientPlugin, ErasedClientPlugin, PluginError};
+use temporalio_client::{
+    ClientOptions, ClientPlugin, ConnectionOptions, ErasedClientPlugin, PluginError,
+};
 use temporalio_common::data_converters::DataConverter;
 use temporalio_sdk::{
     ClientAndWorkerPlugin, WorkerOptions, WorkerPlugin, workflow_replayer::WorkflowReplayerOptions,
@@ -13,6 +15,7 @@ use temporalio_sdk::{
 
 use super::worker::{Origin, WorkerRecorder};
 use super::{ActivityRecorder, workflow};
+use crate::history::Reach;
 use crate::omnitrace::{DEFAULT_NAMESPACE, Recording};
 
 const NAME: &str = "omnitrace";
@@ -25,6 +28,8 @@ const NAME: &str = "omnitrace";
 pub struct OmniTracePlugin {
     recording: Option<Recording>,
     client: Mutex<Option<(String, DataConverter)>>,
+    /// Known only of a client that was made by `Client::connect`.
+    connection: Mutex<Option<ConnectionOptions>>,
 }
 
 impl OmniTracePlugin {
@@ -32,6 +37,7 @@ impl OmniTracePlugin {
         Self {
             recording,
             client: Mutex::new(None),
+            connection: Mutex::new(None),
         }
     }
 }
@@ -47,7 +53,29 @@ impl ClientPlugin for OmniTracePlugin {
         NAME
     }
 
+    fn configure_connection_options(
+        &self,
+        options: &mut ConnectionOptions,
+    ) -> Result<(), PluginError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *connection = Some(options.clone());
+        Ok(())
+    }
+
     fn configure_client_options(&self, options: &mut ClientOptions) -> Result<(), PluginError> {
+        let connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let (Some(recording), Some(connection)) = (&self.recording, &*connection) {
+            let mut client = ClientOptions::new(options.namespace.clone()).build();
+            client.data_converter = options.data_converter.clone();
+            let reach = Reach::Options(Box::new(connection.clone()), Box::new(client));
+            recording.background.start(reach);
+        }
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         *client = Some((options.namespace.clone(), options.data_converter.clone()));
         Ok(())

@@ -35,6 +35,7 @@ proptest! {
         prop_assert!(SLOW_MS_RANGE.contains(&s.slow_ms));
         prop_assert!(QUEUE_BYTES_RANGE.contains(&s.queue_bytes));
         prop_assert!(SPOOL_BYTES_RANGE.contains(&s.spool_bytes));
+        prop_assert!(RECONCILE_S_RANGE.contains(&s.reconcile_s));
         prop_assert!(FLUSH_MS_RANGE.contains(&s.flush_ms));
         prop_assert!(PROMOTE_WINDOW_S_RANGE.contains(&s.promote_window_s));
         if let Some(path) = &s.prices {

@@ -52,6 +52,7 @@ fn the_documented_bounds_are_the_ones_that_hold() {
     check(v::SLOW_MS, SLOW_MS_RANGE);
     check(v::QUEUE_BYTES, QUEUE_BYTES_RANGE);
     check(v::SPOOL_BYTES, SPOOL_BYTES_RANGE);
+    check(v::RECONCILE_S, RECONCILE_S_RANGE);
     check(v::FLUSH_MS, FLUSH_MS_RANGE);
     check(v::PROMOTE_WINDOW_S, PROMOTE_WINDOW_S_RANGE);
     check(v::OTLP_TIMEOUT, MILLIS_RANGE);
@@ -106,6 +107,8 @@ fn allowed_values_are_taken() {
         ("OMNITRACE_SPOOL_BYTES", "1GiB"),
         ("OMNITRACE_SPOOL_PATH", "waiting/"),
         ("OMNITRACE_SPOOL_FSYNC", "true"),
+        ("OMNITRACE_RECONCILE", "off"),
+        ("OMNITRACE_RECONCILE_S", "5"),
         ("OMNITRACE_FLUSH_MS", "20"),
         ("OMNITRACE_PROMOTE_WINDOW_S", "0"),
         ("OMNITRACE_CATEGORIES", "tool=*Search*"),
@@ -127,6 +130,7 @@ fn allowed_values_are_taken() {
     );
     assert_eq!((s.spool_bytes, s.spool_fsync), (1 << 30, true));
     assert_eq!(s.spool_path, Some(PathBuf::from("/srv/app/waiting/")));
+    assert_eq!((s.reconcile, s.reconcile_s), (false, 5));
     assert_eq!((s.flush_ms, s.promote_window_s), (20, 0));
     assert_eq!(s.categories.category("WebSearch"), Some("tool"));
     assert_eq!(s.allow_fields, ["city", "größe"]);

@@ -97,6 +97,15 @@ const WRONG: &[(&str, &str, &str, Check)] = &[
     ("OMNITRACE_SLOW_MS", "86400001", "86400000 is used", |s| {
         s.slow_ms == 86_400_000
     }),
+    (
+        "OMNITRACE_RECONCILE",
+        "sometimes",
+        "nothing is read from histories",
+        |s| !s.reconcile,
+    ),
+    ("OMNITRACE_RECONCILE_S", "0", "60 is used", |s| {
+        s.reconcile_s == 60
+    }),
     ("OMNITRACE_SPOOL_BYTES", "lots", "67108864 is used", |s| {
         s.spool_bytes == 64 << 20
     }),

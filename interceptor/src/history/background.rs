@@ -1,0 +1,171 @@
+//! The plugin's own reconciler: a namespace's runs that ended without a worker seeing it.
+//!
+//! Invariant: one thread for each namespace of a process, off every user's path; whatever goes wrong in
+//! it is logged, and tried again at the next pass.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use omnitrace_store::Store;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use tokio::sync::watch;
+
+use super::{Healer, Pass, ReconcileOptions, Reconciler, Server};
+use crate::config::{DatabaseTarget, Settings};
+
+/// How far back the first pass looks for closed runs.
+const SINCE: Duration = Duration::from_secs(3600);
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reconcilers of a process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Background(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    namespaces: Mutex<HashSet<String>>,
+    stop: watch::Sender<bool>,
+}
+
+/// How the server is reached.
+pub(crate) enum Reach {
+    /// By a connection of its own. The options of the client name namespace and data converter.
+    Options(Box<ConnectionOptions>, Box<ClientOptions>),
+    /// By a client of the user's.
+    Client(Client),
+}
+
+impl Background {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            namespaces: Mutex::default(),
+            stop: watch::Sender::new(false),
+        }))
+    }
+
+    /// Begins to reconcile a namespace, unless that is switched off or has begun.
+    pub(crate) fn start(&self, reach: Reach) {
+        let inner = &self.0;
+        let has_store = inner.settings.database != DatabaseTarget::None;
+        if !inner.settings.reconcile || !has_store || *inner.stop.borrow() {
+            return;
+        }
+        let namespace = match &reach {
+            Reach::Options(_, options) => options.namespace.clone(),
+            Reach::Client(client) => client.options().namespace.clone(),
+        };
+        let mut namespaces = inner
+            .namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !namespaces.insert(namespace) {
+            return;
+        }
+        let (settings, stop) = (inner.settings.clone(), inner.stop.subscribe());
+        let thread = std::thread::Builder::new().name("omnitrace-reconcile".to_owned());
+        let started = thread.spawn(move || run(&settings, &reach, stop));
+        if let Err(error) = started {
+            tracing::warn!(%error, "OmniTrace does not reconcile: its thread could not be started");
+        }
+    }
+
+    /// Ends all of them; a pass that is under way is cut off, which does no harm.
+    pub(crate) fn stop(&self) {
+        self.0.stop.send_replace(true);
+    }
+}
+
+fn run(settings: &Settings, reach: &Reach, mut stop: watch::Receiver<bool>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::warn!(%error, "OmniTrace does not reconcile");
+            return;
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            () = passes(settings, reach) => {}
+            // `Err`: every handle is gone.
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    });
+}
+
+async fn passes(settings: &Settings, reach: &Reach) {
+    let every = Duration::from_secs(settings.reconcile_s);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // At once: its workers have only begun.
+    ticks.tick().await;
+    let mut reconciler = None;
+    let mut trouble = false;
+    loop {
+        ticks.tick().await;
+        let passed = match &mut reconciler {
+            Some(reconciler) => pass(reconciler).await,
+            None => match open(settings, reach, every).await {
+                Ok(opened) => pass(reconciler.insert(opened)).await,
+                Err(error) => Err(error),
+            },
+        };
+        match passed {
+            Ok(pass) => {
+                trouble = false;
+                if pass.healed + pass.recorded > 0 {
+                    tracing::info!(
+                        healed = pass.healed,
+                        recorded = pass.recorded,
+                        "OmniTrace put runs right from their histories"
+                    );
+                }
+            }
+            Err(error) => {
+                // Both are made anew: a database may have moved, a server been restarted.
+                reconciler = None;
+                if !std::mem::replace(&mut trouble, true) {
+                    tracing::warn!(%error, "OmniTrace cannot reconcile now; it tries again");
+                }
+            }
+        }
+    }
+}
+
+async fn pass(reconciler: &mut Reconciler) -> Result<Pass, String> {
+    reconciler.pass().await.map_err(|error| error.to_string())
+}
+
+async fn open(settings: &Settings, reach: &Reach, every: Duration) -> Result<Reconciler, String> {
+    let client = match reach {
+        Reach::Client(client) => client.clone(),
+        Reach::Options(connection, client) => {
+            let connecting = Connection::connect((**connection).clone());
+            let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+            let connection = connecting.map_err(|error| error.to_string())?;
+            let connection = connection.map_err(|error| error.to_string())?;
+            Client::new(connection, (**client).clone()).map_err(|error| error.to_string())?
+        }
+    };
+    let DatabaseTarget::Url(url) = &settings.database else {
+        return Err("there is no store".to_owned());
+    };
+    let store = Store::open(url, settings.open_options()).await;
+    let store = store.map_err(|error| error.to_string())?;
+    let healer = Healer::new(Server::new(client), store, settings);
+    let options = ReconcileOptions {
+        settle: ReconcileOptions::default().settle.min(every),
+        since: SINCE,
+        lease: every * 2 + Duration::from_secs(30),
+        at_once: 1,
+        ..ReconcileOptions::default()
+    };
+    Ok(Reconciler::new(healer, options))
+}
