@@ -30,8 +30,6 @@ use worker_example::workflows::{
 use crate::NAMESPACE;
 use crate::plan::{Case, Fate, When, Work};
 
-/// How long a case may take, and a question to the server.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two attempts to ask the server something.
 const AGAIN: ConstantBuilder = ConstantBuilder::new()
     .with_delay(Duration::from_millis(250))
@@ -86,16 +84,11 @@ impl Desk {
     /// Drives a case.
     pub(crate) async fn drive(&self, case: &Case) -> anyhow::Result<()> {
         let id = format!("case-{}", case.number);
-        let driven = tokio::time::timeout(PATIENCE, async {
-            match &case.work {
-                Work::Mail(mail) => self.mail(case, &id, *mail).await,
-                Work::Batch { mails, page } => self.batch(case, &id, mails, *page).await,
-            }
-        });
-        match driven.await {
-            Ok(ended) => ended.with_context(|| format!("{id} could not be driven to its end")),
-            Err(_) => anyhow::bail!("{id} has not ended after {} s", PATIENCE.as_secs()),
-        }
+        let driven = match &case.work {
+            Work::Mail(mail) => self.mail(case, &id, *mail).await,
+            Work::Batch { mails, page } => self.batch(case, &id, mails, *page).await,
+        };
+        driven.with_context(|| format!("{id} could not be driven to its end"))
     }
 
     async fn mail(&self, case: &Case, id: &str, mail: usize) -> anyhow::Result<()> {

@@ -23,6 +23,8 @@ use crate::verdict::Omnitrace;
 const IN_FLIGHT: usize = 64;
 /// Between two looks at the workers, and at what is still open.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long nothing may end.
+const STALL_LIMIT: Duration = Duration::from_secs(180);
 /// How long children and continuations may go on after all cases.
 const OPEN_LIMIT: Duration = Duration::from_secs(180);
 const SPOOL_LIMIT: Duration = Duration::from_secs(60);
@@ -187,7 +189,11 @@ async fn drive(
             desk.drive(&case).await
         });
     }
-    while let Some(one) = going.join_next().await {
+    while !going.is_empty() {
+        let next = tokio::time::timeout(STALL_LIMIT, going.join_next()).await;
+        let Some(one) = next.context("no workflow has ended for minutes")? else {
+            break;
+        };
         one.context("a case panicked")??;
         ended.send_modify(|ended| *ended += 1);
         bar.inc(1);

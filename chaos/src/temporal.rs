@@ -82,6 +82,8 @@ fn launch(program: &Path, folder: &Path, port: u16) -> anyhow::Result<Child> {
         .args(["--log-level", "error", "--port", &port.to_string()])
         .arg("--db-filename")
         .arg(folder.join("temporal.db"))
+        // What the system has been given outlives the process; only the machine must not stop.
+        .args(["--sqlite-pragma", "synchronous=OFF"])
         // The default of 20 makes a lone run wait about 47 ms for each task.
         .args([
             "--dynamic-config-value",
