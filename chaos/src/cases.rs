@@ -250,7 +250,10 @@ impl Desk {
     /// Waits until a run's local activity is over: a query that is answered meanwhile moves what follows to
     /// times that its history does not tell.
     async fn wait_for_first_step(&self, run: &WorkflowHandle<Client, OrderSupport>) {
-        while !self.early_queries {
+        if self.early_queries {
+            return;
+        }
+        loop {
             let described = run.describe(WorkflowDescribeOptions::default()).await;
             if described.is_ok_and(|run| run.history_length() >= FIRST_STEP) {
                 return;

@@ -23,6 +23,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(40);
 const HOLD_LIMIT: Duration = Duration::from_secs(5);
 /// Memory of the plugin for what waits: little, so that long outages reach the spool.
 const QUEUE_BYTES: &str = "256KiB";
+/// They reconcile often: the lease of one that was killed then runs out soon.
+const RECONCILE_S: &str = "5";
 
 /// What each worker is started with.
 #[derive(Clone, Debug)]
@@ -216,6 +218,7 @@ impl Member {
             .env("OMNITRACE_DATABASE_URL", &outfit.database_url)
             .env("OMNITRACE_SPOOL_PATH", outfit.folder.join("spool"))
             .env("OMNITRACE_QUEUE_BYTES", QUEUE_BYTES)
+            .env("OMNITRACE_RECONCILE_S", RECONCILE_S)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = child::spawn(&mut command)?;

@@ -188,9 +188,9 @@ fn case(rng: &mut ChaCha8Rng, number: usize, kind: usize, mails: usize, waiting:
             let count = rng.random_range(2..=5);
             let mails = (0..count).map(|_| rng.random_range(0..mails)).collect();
             let page = rng.random_range(1..=3);
-            let fate = match (kind / CYCLE) % 4 {
-                1 if kind % CYCLE == 0 => Fate::Terminate(soon),
-                3 if kind % CYCLE == 0 => Fate::Cancel(soon),
+            let fate = match kind % (4 * CYCLE) {
+                CYCLE => Fate::Terminate(soon),
+                n if n == 3 * CYCLE => Fate::Cancel(soon),
                 _ => Fate::Natural,
             };
             (Work::Batch { mails, page }, fate)

@@ -28,7 +28,7 @@ pub(crate) struct Store {
 #[derive(Debug)]
 enum Place {
     Sqlite(PathBuf),
-    Postgres { admin: Url, proxy: Proxy },
+    Postgres { admin: Url, proxy: Box<Proxy> },
 }
 
 /// An outage that goes on until [`Outage::end`].
@@ -74,7 +74,7 @@ impl Store {
         let admin: Url = url.parse().context("the URL of PostgreSQL is none")?;
         let host = admin.host_str().unwrap_or("127.0.0.1");
         let upstream = format!("{host}:{}", admin.port().unwrap_or(5432));
-        let proxy = Proxy::start(toxiproxy, folder, seed, &upstream).await?;
+        let proxy = Box::new(Proxy::start(toxiproxy, folder, seed, &upstream).await?);
         let store = Self::at(Place::Postgres { admin, proxy });
         store.wipe().await?;
         Ok(store)

@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::{NAMESPACE, child};
+
+/// How long a killed worker's lease may hold, and between two looks.
+const LEASE_LIMIT: Duration = Duration::from_secs(300);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The command line, which is built into this program.
 #[derive(Debug)]
@@ -19,6 +24,9 @@ pub(crate) struct Omnitrace {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Reconciled {
+    /// Another one holds the lease, as a worker does for a while after it was killed.
+    #[serde(skip_serializing)]
+    elsewhere: bool,
     pub(crate) looked_at: u64,
     pub(crate) healed: u64,
     pub(crate) recorded: u64,
@@ -59,11 +67,22 @@ impl Verified {
 impl Omnitrace {
     /// Heals what differs from history.
     pub(crate) async fn reconcile(&self, address: &str, url: &str) -> anyhow::Result<Reconciled> {
-        let (said, good) = self
-            .ask(&["reconcile", "--once", "--settle", "0s"], address, url)
-            .await?;
-        anyhow::ensure!(good, "omnitrace reconcile failed: {said}");
-        serde_json::from_str(&said).context("omnitrace reconcile said something else")
+        let deadline = tokio::time::Instant::now() + LEASE_LIMIT;
+        loop {
+            let command = ["reconcile", "--once", "--settle", "0s"];
+            let (said, good) = self.ask(&command, address, url).await?;
+            anyhow::ensure!(good, "omnitrace reconcile failed: {said}");
+            let reconciled: Reconciled =
+                serde_json::from_str(&said).context("omnitrace reconcile said something else")?;
+            if !reconciled.elsewhere {
+                return Ok(reconciled);
+            }
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "another reconciler holds the lease"
+            );
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Compares everything with history.

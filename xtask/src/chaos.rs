@@ -59,16 +59,17 @@ pub(crate) struct Options {
     /// Where the rows are kept, as --database sqlite
     #[arg(long, value_enum, default_value_t = Database::Postgres)]
     pub(crate) database: Database,
-    /// Delete the whole store in the middle, and fill it from history
+    /// Delete the whole store in the middle, and fill it from history, as --wipe
     #[arg(long)]
     pub(crate) wipe: bool,
-    /// Ask queries from the start of a run on, also while its local activity goes on
+    /// Ask queries from the start of a run on, also while its local activity goes on, as --early-queries:
+    /// shows a known difference
     #[arg(long)]
     pub(crate) early_queries: bool,
-    /// Print the report as JSON
+    /// Print the report as JSON, as --json > chaos.json
     #[arg(long)]
     pub(crate) json: bool,
-    /// Keep servers and databases for a look around, until Ctrl-C
+    /// Keep servers and databases for a look around until Ctrl-C, as --keep --runs 60
     #[arg(long)]
     pub(crate) keep: bool,
 }
