@@ -235,8 +235,8 @@ async fn drive(client: &Client, ticket: Ticket, plan: &Plan) -> Result<Ended, Dr
     ended(ticket_id, workflow_id, result)
 }
 
-/// Whether somebody has to look after the run. Spares the others the queries.
-fn may_need_approval(ticket: &Ticket) -> bool {
+/// Whether somebody has to look after the run of this ticket. Spares the others the queries.
+pub fn may_need_approval(ticket: &Ticket) -> bool {
     use crate::{activities::APPROVAL_LIMIT_CENTS, text};
     let facts = text::facts(&text::own_words(&text::normalise(&ticket.text())));
     facts
@@ -246,7 +246,7 @@ fn may_need_approval(ticket: &Ticket) -> bool {
 
 /// Waits until the run asks for an approval, adds a note, and decides. A run that has not begun
 /// is waited for; one that has ended meanwhile needs nothing more, which its result will show.
-async fn review(run: &WorkflowHandle<Client, OrderSupport>) {
+pub async fn review(run: &WorkflowHandle<Client, OrderSupport>) {
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reviewer = loop {

@@ -76,6 +76,22 @@ pub(crate) fn build(
     Ok(executables(&built.stdout))
 }
 
+/// Builds one program with the features of the whole workspace, so that what the tests built serves
+/// it too, and returns its path.
+pub(crate) fn build_in_workspace(protoc: &Protoc, program: &str) -> Result<PathBuf, Error> {
+    let mut build = command(protoc);
+    build.args(["build", "--workspace", "--bin", program]);
+    build.arg("--message-format=json-render-diagnostics");
+    if say::plain() {
+        build.arg("--quiet");
+    }
+    let built = process::capture(&mut build, false)?;
+    process::expect(built.status, "the build")?;
+    executables(&built.stdout)
+        .remove(program)
+        .ok_or_else(|| Error::Advice(format!("the build made no program {program}")))
+}
+
 /// The executables in cargo's messages, by the target's name.
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
     messages

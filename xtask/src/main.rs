@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod demo;
 mod error;
 mod interrupt;
@@ -56,6 +57,16 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Kill workers and servers, cut the database off, and compare what is stored with history
+    #[command(after_help = "Exit code: 0 if nothing differs, 1 if anything does.
+
+Examples:
+  cargo xtask chaos
+  cargo xtask chaos --runs 200 --kills 12 --outages 3 --seed 7
+  cargo xtask chaos --database sqlite --workers 2
+  cargo xtask chaos --wipe
+  cargo xtask chaos --json > chaos.json")]
+    Chaos(chaos::Options),
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
 }
@@ -77,6 +88,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Demo { once, folder } => demo::run(&host, once, folder),
         Task::Test { arguments } => test::run(&host, arguments),
         Task::Bench { name, quick } => bench::run(&host, name, quick),
+        Task::Chaos(options) => chaos::run(&host, &options),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }

@@ -12,7 +12,7 @@ use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
 use crate::tools::{Host, temporal};
-use crate::{cargo, process, say};
+use crate::{cargo, chaos, process, say};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -112,6 +112,9 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
                 process::expect(process::run(&mut tests)?, "cargo test")
             })?;
         }
+        steps.run("chaos", || {
+            chaos::run_with(host, protoc, &chaos::Options::small())
+        })?;
     }
     steps.finish()
 }

@@ -14,6 +14,7 @@ mod connect;
 mod events;
 mod failures;
 mod format;
+mod gaps;
 mod heal;
 mod ids;
 mod marker;

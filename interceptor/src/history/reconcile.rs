@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use omnitrace_store::OpenRuns;
 use omnitrace_store::row::{Micros, RunKey, RunRow, Source};
 
+use super::gaps::lacks_attempts;
 use super::{Execution, HealError, Healed, Healer, Standing};
 use crate::clock;
 
@@ -220,10 +221,15 @@ impl Reconciler {
             .store()
             .runs_by_run_id(&execution.run.run_id)
             .await?;
-        let stored = stored.iter().find(|run| run.key == execution.run);
-        Ok(stored.is_none_or(|run| {
-            run.incomplete || (execution.closed_at.is_some() && run.status != execution.status)
-        }))
+        let Some(run) = stored.iter().find(|run| run.key == execution.run) else {
+            return Ok(true);
+        };
+        if execution.closed_at.is_none() {
+            return Ok(run.incomplete);
+        }
+        Ok(run.incomplete
+            || run.status != execution.status
+            || lacks_attempts(&self.healer.store().events(&run.key).await?))
     }
 
     async fn heal(&self, runs: Vec<RunKey>, pass: &mut Pass) -> Result<(), HealError> {

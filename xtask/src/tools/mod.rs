@@ -8,6 +8,7 @@ pub(crate) mod postgres;
 pub(crate) mod protoc;
 pub(crate) mod server;
 pub(crate) mod temporal;
+pub(crate) mod toxiproxy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
