@@ -102,6 +102,11 @@ impl Report {
             happened.workers_gone as u64,
             String::new(),
         );
+        row(
+            "runs terminated",
+            happened.unreplayable as u64,
+            "the SDK could not replay them any more".to_owned(),
+        );
         let adopted = happened.counters.get("rows.adopted").copied();
         row(
             "rows",

@@ -23,6 +23,8 @@ use crate::verdict::Omnitrace;
 const IN_FLIGHT: usize = 64;
 /// Between two looks at the workers, and at what is still open.
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks for runs that never end.
+const RESCUE: Duration = Duration::from_secs(15);
 /// How long nothing may end.
 const STALL_LIMIT: Duration = Duration::from_secs(180);
 /// How long children and continuations may go on after all cases.
@@ -54,6 +56,8 @@ pub(crate) struct Happened {
     pub(crate) wipes: usize,
     /// Workers that ended although nobody wanted them to.
     pub(crate) workers_gone: usize,
+    /// Runs that the SDK could not replay, and that were terminated.
+    pub(crate) unreplayable: usize,
     /// Of the workers that were not killed.
     pub(crate) counters: BTreeMap<String, u64>,
 }
@@ -66,7 +70,7 @@ impl Stage {
             cases: plan.cases.len(),
             ..Happened::default()
         };
-        let outages = AtomicUsize::new(0);
+        let (outages, unreplayable) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let Self {
             temporal,
             store,
@@ -129,6 +133,14 @@ impl Stage {
                 }
                 anyhow::Ok(counts)
             };
+            let unreplayable = &unreplayable;
+            let rescuing = async {
+                loop {
+                    tokio::time::sleep(RESCUE).await;
+                    let ended = desk.end_unreplayable().await;
+                    unreplayable.fetch_add(ended, Ordering::Relaxed);
+                }
+            };
             let tending = async {
                 loop {
                     tokio::time::sleep(LOOK).await;
@@ -145,6 +157,7 @@ impl Stage {
             tokio::select! {
                 counts = all => counts?,
                 error = tending => return Err(error),
+                never = rescuing => never,
             }
         };
         happened.outages = counts;
@@ -153,6 +166,7 @@ impl Stage {
         crew.resume(1).await?;
         crew.wait_for_spool(SPOOL_LIMIT).await?;
         crew.stop().await?;
+        happened.unreplayable = unreplayable.into_inner();
         happened.workers_gone = crew.gone;
         happened.counters = std::mem::take(&mut crew.counters);
         Ok(happened)

@@ -1,4 +1,5 @@
-//! Whether rows of a closed run seem to be missing: those of attempts, which no replay brings back.
+//! Whether rows of a closed run seem to be missing or wrong: attempts, which no replay brings back, and
+//! steps that a replay gave to the workflow before they had ended.
 //!
 //! Invariant: pure, and on the side of asking: a run that lacks an attempt which history knows is always
 //! found, and one found for nothing costs the reading of its history once.
@@ -17,8 +18,8 @@ struct Attempts<'a> {
     last: Option<&'a EventRow>,
 }
 
-/// Whether an attempt that must have been is not there, or never ended.
-pub(super) fn lacks_attempts(events: &[EventRow]) -> bool {
+/// Whether an attempt that must have been is not there or never ended, or a step ended before it.
+pub(super) fn may_differ(events: &[EventRow]) -> bool {
     let rows = || events.iter().filter(|row| row.kind == ACTIVITY);
     let mut attempts: HashMap<(&str, &str), Attempts<'_>> = HashMap::new();
     for row in rows().filter(|row| row.attempt > 0) {
@@ -43,11 +44,24 @@ pub(super) fn lacks_attempts(events: &[EventRow]) -> bool {
             None => true,
             // A step that timed out or was cancelled may have failed before.
             Some(last) => {
-                matches!(row.status, Status::Completed | Status::Failed)
-                    && last.status != row.status
+                let answered = matches!(row.status, Status::Completed | Status::Failed);
+                answered && (last.status != row.status || ended_before(row, last))
             }
         }
     })
+}
+
+/// Whether a step reached the workflow before its attempt had ended. Core merges a task that ended without
+/// a command with the next one when it replays them, and what the next one brought gets the first
+/// one's time. Of a local activity it is no sign: its end is told from its task's start on.
+fn ended_before(step: &EventRow, attempt: &EventRow) -> bool {
+    step.ended_at < attempt.ended_at && !is_local(step)
+}
+
+fn is_local(row: &EventRow) -> bool {
+    let data = row.data_redacted.as_deref().unwrap_or_default();
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(data)
+        .is_ok_and(|data| data.contains_key("local"))
 }
 
 #[cfg(test)]
@@ -75,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_run_with_all_its_attempts_lacks_none() {
-        assert!(!lacks_attempts(&rows(&[
+        assert!(!may_differ(&rows(&[
             ("activity:1:A::a:0", Status::Completed),
             ("activity:1:A::a:1", Status::Failed),
             ("activity:1:A::a:2", Status::Completed),
@@ -91,19 +105,19 @@ mod tests {
     #[test]
     fn a_step_without_its_last_attempt_is_found() {
         let step = ("activity:1:A::a:0", Status::Completed);
-        assert!(lacks_attempts(&rows(&[step])));
+        assert!(may_differ(&rows(&[step])));
         let timed_out = ("activity:1:A::a:0", Status::TimedOut);
-        assert!(lacks_attempts(&rows(&[timed_out])));
+        assert!(may_differ(&rows(&[timed_out])));
         let failed = ("activity:1:A::a:1", Status::Failed);
-        assert!(lacks_attempts(&rows(&[step, failed])));
+        assert!(may_differ(&rows(&[step, failed])));
         // Of another step.
         let other = ("activity:2:A::a:1", Status::Completed);
-        assert!(lacks_attempts(&rows(&[step, other])));
+        assert!(may_differ(&rows(&[step, other])));
     }
 
     #[test]
     fn an_attempt_before_the_last_one_is_missed() {
-        assert!(lacks_attempts(&rows(&[
+        assert!(may_differ(&rows(&[
             ("activity:1:A::a:0", Status::Completed),
             ("activity:1:A::a:2", Status::Completed),
         ])));
@@ -116,6 +130,20 @@ mod tests {
             ("activity:1:A::a:1", Status::Running),
         ]);
         rows[1].phase = Phase::Open;
-        assert!(lacks_attempts(&rows));
+        assert!(may_differ(&rows));
+    }
+
+    #[test]
+    fn a_step_that_ended_before_its_attempt_is_found_unless_it_is_local() {
+        let mut rows = rows(&[
+            ("activity:1:A::a:0", Status::Completed),
+            ("activity:1:A::a:1", Status::Completed),
+        ]);
+        (rows[0].ended_at, rows[1].ended_at) = (Some(5), Some(4));
+        assert!(!may_differ(&rows));
+        rows[1].ended_at = Some(6);
+        assert!(may_differ(&rows));
+        rows[0].data_redacted = Some(r#"{"local":true}"#.to_owned());
+        assert!(!may_differ(&rows));
     }
 }

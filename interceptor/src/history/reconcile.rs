@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use omnitrace_store::OpenRuns;
 use omnitrace_store::row::{Micros, RunKey, RunRow, Source};
 
-use super::gaps::lacks_attempts;
+use super::gaps::may_differ;
 use super::{Execution, HealError, Healed, Healer, Standing};
 use crate::clock;
 
@@ -229,7 +229,7 @@ impl Reconciler {
         }
         Ok(run.incomplete
             || run.status != execution.status
-            || lacks_attempts(&self.healer.store().events(&run.key).await?))
+            || may_differ(&self.healer.store().events(&run.key).await?))
     }
 
     async fn heal(&self, runs: Vec<RunKey>, pass: &mut Pass) -> Result<(), HealError> {
