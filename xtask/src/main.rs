@@ -55,6 +55,9 @@ enum Task {
         /// Fewer rounds of less work: shows that it runs, and proves nothing
         #[arg(long)]
         quick: bool,
+        /// With up to ten million rows stored, which take some gigabytes and minutes
+        #[arg(long)]
+        large: bool,
     },
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
@@ -76,7 +79,7 @@ fn run(task: Task) -> Result<(), Error> {
     match task {
         Task::Demo { once, folder } => demo::run(&host, once, folder),
         Task::Test { arguments } => test::run(&host, arguments),
-        Task::Bench { name, quick } => bench::run(&host, name, quick),
+        Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }
