@@ -2,8 +2,12 @@
 //!
 //! Invariant: a time or a size is only ever compared with another of the same run, measured in turn.
 
+mod bare;
 mod cpu;
+mod database;
+mod growth;
 mod history;
+mod import;
 mod live;
 mod memory;
 mod path;
@@ -11,6 +15,7 @@ mod progress;
 mod replay;
 mod report;
 mod series;
+mod store;
 mod worker;
 mod workflows;
 
@@ -36,6 +41,8 @@ enum Command {
     Run(Run),
     /// One process whose memory is measured
     Alone(Alone),
+    /// One process whose import of a history is measured
+    Import(Import),
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +55,12 @@ struct Run {
     /// The Temporal server for what needs one, `host:port`
     #[arg(long)]
     address: Option<String>,
+    /// The PostgreSQL server for what needs one, as the URL of a role that may create databases
+    #[arg(long)]
+    postgres: Option<String>,
+    /// Up to ten million stored rows, which take some gigabytes
+    #[arg(long)]
+    large: bool,
     /// The folder for the files
     #[arg(long)]
     out: PathBuf,
@@ -63,6 +76,13 @@ struct Alone {
     recording: bool,
 }
 
+#[derive(Debug, Args)]
+struct Import {
+    file: PathBuf,
+    #[arg(long)]
+    database_url: String,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Measure {
     /// Replay of a long history
@@ -73,6 +93,12 @@ enum Measure {
     Live,
     /// Resident memory
     Memory,
+    /// Rows per second into the databases
+    Store,
+    /// Import of a long history
+    Import,
+    /// Both with many rows stored
+    Growth,
 }
 
 /// How much is measured.
@@ -84,6 +110,12 @@ struct Scale {
     activities: u32,
     /// Runs at once.
     runs: u32,
+    /// Rows that are written.
+    rows: u32,
+    /// Events of the imported history.
+    events: u32,
+    /// How many sizes of a database are looked at, from ten thousand rows on, each ten times the last.
+    sizes: usize,
 }
 
 impl Scale {
@@ -91,11 +123,17 @@ impl Scale {
         rounds: 12,
         activities: 1500,
         runs: 200,
+        rows: 10_000,
+        events: 50_000,
+        sizes: 3,
     };
     const QUICK: Self = Self {
         rounds: 3,
         activities: 150,
         runs: 20,
+        rows: 1_000,
+        events: 5_000,
+        sizes: 2,
     };
 }
 
@@ -108,11 +146,16 @@ async fn main() -> anyhow::Result<()> {
             let line = memory::alone(&alone).await?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
         }
+        Command::Import(import) => {
+            let line = import::alone(&import).await?;
+            writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
+        }
     }
 }
 
 async fn measure(run: Run) -> anyhow::Result<()> {
-    let scale = if run.quick { Scale::QUICK } else { Scale::FULL };
+    let mut scale = if run.quick { Scale::QUICK } else { Scale::FULL };
+    scale.sizes += usize::from(run.large);
     let measures = if run.measures.is_empty() {
         Measure::value_variants().to_vec()
     } else {
@@ -121,6 +164,10 @@ async fn measure(run: Run) -> anyhow::Result<()> {
     let address = || {
         let address = run.address.as_deref();
         address.context("this needs a Temporal server: give --address host:port")
+    };
+    let postgres = || {
+        let postgres = run.postgres.as_deref();
+        postgres.context("this needs a PostgreSQL server: give --postgres URL")
     };
     let mut reports = Vec::new();
     for measure in measures {
@@ -142,6 +189,21 @@ async fn measure(run: Run) -> anyhow::Result<()> {
                 progress::measure("memory");
                 let series = memory::run(&scale, address()?).await?;
                 ("memory", series, &memory::QUESTIONS[..])
+            }
+            Measure::Store => {
+                progress::measure("store");
+                let series = store::run(&scale, postgres()?).await?;
+                ("store", series, &store::QUESTIONS[..])
+            }
+            Measure::Import => {
+                progress::measure("import");
+                let series = import::run(&scale, postgres()?).await?;
+                ("import", series, &import::QUESTIONS[..])
+            }
+            Measure::Growth => {
+                progress::measure("growth");
+                let series = growth::run(&scale, postgres()?).await?;
+                ("growth", series, &growth::QUESTIONS[..])
             }
         };
         let report = Report::new(name, &scale, series, questions);

@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::Scale;
-use crate::series::{Metrics, Question, Ratio, Series};
+use crate::series::{Goal, Metrics, Question, Ratio, Series};
 
 /// Packages whose versions a measurement depends on.
 const PACKAGES: [&str; 8] = [
@@ -93,12 +93,14 @@ impl Report {
                     format!("{:.3}", ratio.median),
                     format!("{:.3} – {:.3}", ratio.low, ratio.high),
                     ratio.goal.map_or_else(String::new, |goal| {
-                        let met = if ratio.median <= goal {
-                            "met"
-                        } else {
-                            "missed"
+                        let met = match goal.is_met(ratio.median) {
+                            true => "met",
+                            false => "missed",
                         };
-                        format!("≤ {goal:.2} {met}")
+                        match goal {
+                            Goal::AtMost(most) => format!("≤ {most:.2} {met}"),
+                            Goal::AtLeast(least) => format!("≥ {least:.2} {met}"),
+                        }
                     }),
                 ]);
             }

@@ -41,8 +41,24 @@ pub(crate) struct Question {
     pub(crate) what: &'static str,
     pub(crate) of: Of,
     pub(crate) to: Of,
-    /// The greatest ratio that is good.
-    pub(crate) goal: Option<f64>,
+    pub(crate) goal: Option<Goal>,
+}
+
+/// Which ratios are good.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    pub(crate) fn is_met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtMost(most) => ratio <= most,
+            Self::AtLeast(least) => ratio >= least,
+        }
+    }
 }
 
 impl Of {
@@ -66,9 +82,16 @@ impl Question {
         Self::new(what, Of::new(RECORDING, metric), Of::new(PLAIN, metric))
     }
 
-    pub(crate) const fn goal(self, goal: f64) -> Self {
+    pub(crate) const fn at_most(self, goal: f64) -> Self {
         Self {
-            goal: Some(goal),
+            goal: Some(Goal::AtMost(goal)),
+            ..self
+        }
+    }
+
+    pub(crate) const fn at_least(self, goal: f64) -> Self {
+        Self {
+            goal: Some(Goal::AtLeast(goal)),
             ..self
         }
     }
@@ -80,7 +103,7 @@ pub(crate) struct Ratio {
     pub(crate) what: &'static str,
     of: Of,
     to: Of,
-    pub(crate) goal: Option<f64>,
+    pub(crate) goal: Option<Goal>,
     pub(crate) median: f64,
     /// A quarter of the rounds is below.
     pub(crate) low: f64,

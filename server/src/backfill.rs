@@ -41,8 +41,8 @@ pub(crate) async fn run(
 ) -> Result<Answer, CliError> {
     let settings = database::recording_settings()?;
     let mut finished = args.resume.as_deref().map(Finished::open).transpose()?;
-    let store = database::open_for_writing(url, &settings).await?;
     let server = Connect::from(args.temporal).server().await?;
+    let store = database::open_for_writing(url, &settings).await?;
     let healer = Healer::new(server.clone(), store.clone(), &settings);
     let mut summary = Summary::default();
     let bar = progress::runs("backfilling");

@@ -27,8 +27,8 @@ struct Line<'a> {
 
 pub(crate) async fn run(url: Option<&str>, args: ReconcileArgs) -> Result<Answer, CliError> {
     let settings = database::recording_settings()?;
-    let store = database::open_for_writing(url, &settings).await?;
     let server = Connect::from(args.temporal).server().await?;
+    let store = database::open_for_writing(url, &settings).await?;
     let healer = Healer::new(server, store.clone(), &settings);
     let mut options = ReconcileOptions::default();
     options.settle = args.settle;

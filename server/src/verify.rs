@@ -65,12 +65,12 @@ pub(crate) async fn run(
     now: Timestamp,
 ) -> Result<Answer, CliError> {
     let settings = database::recording_settings()?;
+    let server = Connect::from(args.temporal).server().await?;
     let store = if args.repair {
         database::open_for_writing(url, &settings).await?
     } else {
         database::open(&database::parse(url)?).await?
     };
-    let server = Connect::from(args.temporal).server().await?;
     let healer = Healer::new(server.clone(), store.clone(), &settings);
     let mut summary = Summary::default();
     let bar = progress::runs("comparing");

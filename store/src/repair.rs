@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::compare::is_equal;
 use crate::derive::is_step;
 use crate::row::{EventRow, Phase, RunRow, Source};
 use crate::store::Repair;
@@ -61,10 +62,10 @@ fn in_history(row: &EventRow) -> bool {
     is_step(row) && !(row.kind == "update" && rejected())
 }
 
-/// Whether a live worker's row of an attempt stays: its times are the worker's own, and it knows the
-/// attempts that were tried again. One that never ended is what history is better at.
+/// Whether a live worker's row of an attempt stays: its times are the worker's own. One that never
+/// ended, or ended otherwise, is what history is better at.
 fn live_stays(stored: &EventRow, history: &EventRow) -> bool {
-    !is_step(history) && stored.phase == Phase::Closed
+    !is_step(history) && stored.phase == Phase::Closed && is_equal(stored, history)
 }
 
 /// A step's row wins against every row of its phase that comes later; that of an attempt loses

@@ -21,7 +21,7 @@ use crate::privacy::{holds, payload};
 use crate::probes::{self, CANARY, Carrier, Probes};
 
 /// Hides payloads, as an encrypting codec does.
-struct Xor;
+pub(crate) struct Xor;
 
 const ENCODING: &[u8] = b"binary/xor";
 

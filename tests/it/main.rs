@@ -7,6 +7,7 @@ mod codec_trouble;
 #[macro_use]
 mod exact;
 mod explicit;
+mod heal;
 mod history;
 mod identity;
 mod large;

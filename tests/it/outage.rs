@@ -227,7 +227,7 @@ async fn a_path_that_cannot_be_written_costs_no_row_once_it_can() {
 /// makes it read-only for everyone, the superuser too.
 const WRITE_VERSION: usize = 18;
 
-fn set_write_version(file: &Path, version: u8) {
+pub(crate) fn set_write_version(file: &Path, version: u8) {
     let mut bytes = std::fs::read(file).expect("the database");
     bytes[WRITE_VERSION] = version;
     std::fs::write(file, bytes).expect("the database");

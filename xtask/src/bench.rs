@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: what recording costs, in ratios against the same work without it. A release
-//! build, a Temporal server of its own where one is needed, none of the user's settings.
+//! build, a Temporal and a PostgreSQL server of its own where one is needed, none of the user's settings.
 
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use crate::cargo::Profile;
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
+use crate::tools::postgres::PostgresServer;
 use crate::tools::{Host, protoc, temporal};
 use crate::{cargo, process, say, test};
 
@@ -25,6 +26,12 @@ pub(crate) enum Measure {
     Live,
     /// Resident memory after 200 runs
     Memory,
+    /// Rows per second from the queue to the commit, beside the driver's own upsert of the same rows
+    Store,
+    /// Import of a history of 50,000 events: events per second and memory
+    Import,
+    /// Both with up to a million rows stored in PostgreSQL
+    Growth,
 }
 
 impl Measure {
@@ -35,16 +42,28 @@ impl Measure {
             Self::Path => "path",
             Self::Live => "live",
             Self::Memory => "memory",
+            Self::Store => "store",
+            Self::Import => "import",
+            Self::Growth => "growth",
         }
     }
 
     fn wants_server(self) -> bool {
         matches!(self, Self::Live | Self::Memory)
     }
+
+    fn wants_postgres(self) -> bool {
+        matches!(self, Self::Store | Self::Import | Self::Growth)
+    }
 }
 
 /// Measures one thing or everything.
-pub(crate) fn run(host: &Host, measure: Option<Measure>, quick: bool) -> Result<(), Error> {
+pub(crate) fn run(
+    host: &Host,
+    measure: Option<Measure>,
+    quick: bool,
+    large: bool,
+) -> Result<(), Error> {
     let protoc = protoc::resolve(host)?;
     say::line("protoc", protoc.path().display());
     say::line("build", "omnitrace-bench (release: minutes the first time)");
@@ -65,6 +84,10 @@ pub(crate) fn run(host: &Host, measure: Option<Measure>, quick: bool) -> Result<
     } else {
         None
     };
+    let postgres = match measure.is_none_or(Measure::wants_postgres) {
+        true => Some(PostgresServer::start(host)?),
+        false => None,
+    };
     let out = cargo::target_directory(host).join("bench");
     let mut bench = std::process::Command::new(program);
     for name in host.names().filter(|name| test::is_hidden(name)) {
@@ -78,8 +101,14 @@ pub(crate) fn run(host: &Host, measure: Option<Measure>, quick: bool) -> Result<
     if let Some(server) = &server {
         bench.args(["--address", &server.address()]);
     }
+    if let Some(server) = &postgres {
+        bench.args(["--postgres", &server.url()]);
+    }
     if quick {
         bench.arg("--quick");
+    }
+    if large {
+        bench.arg("--large");
     }
     bench.args(measure.map(Measure::name));
     process::expect(process::run(&mut bench)?, "the bench")?;
@@ -103,5 +132,10 @@ mod tests {
     fn a_server_is_started_only_for_what_runs_workflows_live() {
         assert!(Measure::Live.wants_server() && Measure::Memory.wants_server());
         assert!(!Measure::Replay.wants_server() && !Measure::Path.wants_server());
+        for measure in Measure::value_variants() {
+            let name = measure.name();
+            let is_of_databases = ["store", "import", "growth"].contains(&name);
+            assert_eq!(measure.wants_postgres(), is_of_databases, "{name}");
+        }
     }
 }

@@ -56,6 +56,9 @@ enum Task {
         /// Fewer rounds of less work: shows that it runs, and proves nothing
         #[arg(long)]
         quick: bool,
+        /// With up to ten million rows stored, which take some gigabytes and minutes
+        #[arg(long)]
+        large: bool,
     },
     /// Kill workers and servers, cut the database off, and compare what is stored with history
     #[command(after_help = "Exit code: 0 if nothing differs, 1 if anything does.
@@ -87,7 +90,7 @@ fn run(task: Task) -> Result<(), Error> {
     match task {
         Task::Demo { once, folder } => demo::run(&host, once, folder),
         Task::Test { arguments } => test::run(&host, arguments),
-        Task::Bench { name, quick } => bench::run(&host, name, quick),
+        Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }

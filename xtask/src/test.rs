@@ -16,8 +16,8 @@ use crate::{cargo, chaos, process, say};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
-/// The package whose tests need a PostgreSQL server.
-const ON_POSTGRES: &str = "omnitrace-store";
+/// The packages whose tests need a PostgreSQL server.
+const ON_POSTGRES: [&str; 2] = ["omnitrace-store", INTEGRATION];
 /// Where the tests find it, as a URL whose role may create databases and roles.
 const POSTGRES_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES";
 /// And the certificate of the authority that vouches for it.
@@ -46,7 +46,7 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
     if wants_server(&arguments, INTEGRATION) {
         servers.temporal = Some(TestServers::start(host)?);
     }
-    if wants_server(&arguments, ON_POSTGRES) {
+    if ON_POSTGRES.iter().any(|of| wants_server(&arguments, of)) {
         servers.postgres = start_postgres(host)?;
     }
     if let Some(server) = &mut servers.temporal {
@@ -370,8 +370,14 @@ mod tests {
         assert!(!wants(&words("--doc")));
         assert!(!wants(&words("-- --list")));
         assert!(wants(&words("x -- --doc")));
-        assert!(wants_server(&words("-p omnitrace-store"), ON_POSTGRES));
-        assert!(!wants_server(&words("-p omnitrace-tests"), ON_POSTGRES));
+        assert!(wants_server(
+            &words("-p omnitrace-store"),
+            "omnitrace-store"
+        ));
+        assert!(!wants_server(
+            &words("-p omnitrace-tests"),
+            "omnitrace-store"
+        ));
     }
 
     #[test]

@@ -61,6 +61,20 @@ pub enum ConnectError {
     /// Temporal's environment or configuration file.
     #[error("Temporal's environment or configuration file cannot be used: {0}")]
     Config(String),
+    /// A file that was named.
+    #[error("cannot read {path}: {reason}")]
+    File {
+        /// As it was named.
+        path: String,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The server's address. It is not repeated: it may hold a password.
+    #[error(
+        "the server's address is none: write host:port, or a URL that begins with http:// or https:// \
+         (--address, or TEMPORAL_ADDRESS)"
+    )]
+    Address,
     /// The server.
     #[error("no Temporal server answers at {address}: {reason} (--address, or TEMPORAL_ADDRESS)")]
     Unreachable {
@@ -87,12 +101,28 @@ impl Connect {
     pub async fn server(self) -> Result<Server, ConnectError> {
         let wrong =
             |error: &dyn std::fmt::Display| ConnectError::Config(one_line(&error.to_string()));
+        let files = [
+            &self.tls_cert_path,
+            &self.tls_key_path,
+            &self.tls_ca_path,
+            &self.config_file,
+        ];
+        for path in files.into_iter().flatten() {
+            // What reads them does not say which it could not.
+            if let Err(reason) = std::fs::File::open(path) {
+                let path = path.clone();
+                return Err(ConnectError::File { path, reason });
+            }
+        }
         let options = LoadClientConfigProfileOptions::builder()
             .maybe_config_source(self.config_file.map(DataSource::Path))
             .maybe_config_file_profile(self.profile)
             .build();
         let mut profile = load_client_config_profile(options, None).map_err(|e| wrong(&e))?;
         profile.address = self.address.or(profile.address);
+        if !profile.address.as_deref().is_none_or(is_address) {
+            return Err(ConnectError::Address);
+        }
         profile.namespace = self.namespace.or(profile.namespace);
         profile.api_key = self.api_key.or(profile.api_key);
         profile.grpc_meta.extend(self.grpc_meta);
@@ -150,6 +180,15 @@ impl Connect {
         server.check().await?;
         Ok(server)
     }
+}
+
+/// Host and port, or a URL.
+fn is_address(text: &str) -> bool {
+    let url = match text.contains("://") {
+        true => url::Url::parse(text),
+        false => url::Url::parse(&format!("http://{text}")),
+    };
+    url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
 /// Without what may be a password in it.

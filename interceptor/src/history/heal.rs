@@ -158,7 +158,7 @@ impl Healer {
         };
         let healed = match (&standing, stored) {
             (Standing::Missing, _) | (Standing::Open, None) => {
-                self.write(history).await?;
+                self.record(history).await?;
                 Healed::Recorded
             }
             (Standing::Open, Some(stored)) if stored.run.source < Source::Live => {
@@ -217,12 +217,14 @@ impl Healer {
         &self,
         run: &RunKey,
     ) -> Result<(Standing, Option<Stored>, Option<HistoryRows>), HealError> {
-        let Some(history) = self.server.rows(run, &self.policy).await? else {
+        let Some(mut history) = self.server.rows(run, &self.policy).await? else {
             return Ok((Standing::Unknown, None, None));
         };
         let stored = self.stored(run).await?;
+        let sampled_by = self.sampled_by(&history);
+        history.run.sampled_by = sampled_by.unwrap_or(history.run.sampled_by);
         let standing = match &stored {
-            None if !self.is_recorded(&history) => Standing::LeftOut,
+            None if sampled_by.is_none() => Standing::LeftOut,
             _ if history.run.phase < Phase::Closed => Standing::Open,
             None => Standing::Missing,
             Some(stored) => {
@@ -247,14 +249,30 @@ impl Healer {
         Ok(Some(Stored { run, events }))
     }
 
-    /// Whether a worker with the plugin would have recorded the run.
-    fn is_recorded(&self, history: &HistoryRows) -> bool {
-        let slow = |row| sampling::step_reason(row, self.slow_ms).is_some();
+    /// Why a worker with the plugin would have recorded the run; `None` if it would not.
+    fn sampled_by(&self, history: &HistoryRows) -> Option<SampledBy> {
+        let mut rows = history.events.iter();
         // That its caller was recorded is known from the history.
-        history.run.sampled_by == SampledBy::Parent
-            || self.sampling.decide(&history.run.trace_id, None).is_some()
-            || sampling::run_reason(&history.run, self.slow_ms).is_some()
-            || history.events.iter().any(slow)
+        let called = history.run.sampled_by == SampledBy::Parent;
+        self.sampling
+            .decide(&history.run.trace_id, called.then_some(true))
+            .or_else(|| sampling::run_reason(&history.run, self.slow_ms))
+            .or_else(|| rows.find_map(|row| sampling::step_reason(row, self.slow_ms)))
+    }
+
+    /// Stores a run of which there is no row.
+    async fn record(&self, history: HistoryRows) -> Result<(), HealError> {
+        // Rows without their run: they may be wrong, and win.
+        let is_left = !self.store.events(&history.run.key).await?.is_empty();
+        let left = is_left.then(|| Repair {
+            run: history.run.clone(),
+            events: history.events.clone(),
+        });
+        self.write(history).await?;
+        if let Some(repair) = left {
+            self.store.repair(&repair).await?;
+        }
+        Ok(())
     }
 
     async fn write(&self, history: HistoryRows) -> Result<(), WriteError> {
