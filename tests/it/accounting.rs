@@ -210,6 +210,7 @@ async fn a_run_that_lost_an_observation_is_told_no_further_and_healed_by_its_rep
 #[tokio::test]
 async fn a_full_buffer_refuses_rows_counts_them_and_marks_their_runs() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    // Without this folder there is no spool either.
     let file = folder.path().join("later").join("omnitrace.db");
     let database = DatabaseTarget::Url(DatabaseUrl::Sqlite(file.clone()));
     let settings = Settings::default()

@@ -278,7 +278,11 @@ impl Spool {
 
 impl SpoolOptions {
     fn create(&self, name: &str) -> io::Result<Segment> {
-        private_folder().recursive(true).create(&self.folder)?;
+        // Not the folders above: a missing one is a mistake in a path, or a disk that is not there.
+        match private_folder().create(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let path = self.folder.join(name);
         let mut options = private_file();
         options.read(true).write(true).create(true).truncate(true);
