@@ -65,6 +65,7 @@ async fn history_takes_the_place_of_what_differs_and_live_knowledge_stays() {
         failed(step(&run, 2, 2)),
         closed(event(&run, "timer:9:timer:1", 3)),
         proposed(event(&run, "timer:8:timer:1", 3)),
+        closed(attempt(&run, 1, 2, 2)),
     ];
     let user = Some(Identity {
         rank: 3,
@@ -89,8 +90,9 @@ async fn history_takes_the_place_of_what_differs_and_live_knowledge_stays() {
     .await;
     let said = vec![
         closed(step(&run, 1, 1)),
-        // The live worker's row of this attempt is closed, and differs.
-        failed(attempt(&run, 1, 1, 9)),
+        // The live worker's row of this attempt is closed, and only its clock differs.
+        closed(attempt(&run, 1, 1, 9)),
+        failed(attempt(&run, 1, 2, 2)),
         EventRow {
             input_tokens: Some(5),
             ..closed(step(&run, 2, 2))
@@ -110,6 +112,7 @@ async fn history_takes_the_place_of_what_differs_and_live_knowledge_stays() {
     assert_eq!(
         changed,
         [
+            "activity:1:T:2",
             "activity:2:T:0",
             "activity:2:T:1",
             "activity:2:T:2",
@@ -134,7 +137,7 @@ async fn history_takes_the_place_of_what_differs_and_live_knowledge_stays() {
         (false, 3, 0)
     );
     assert_eq!((stored.user, stored.sampled_by), (user, SampledBy::Slow));
-    assert_eq!((stored.event_count, stored.input_tokens), (8, 5));
+    assert_eq!((stored.event_count, stored.input_tokens), (9, 5));
     let rows = test.store.events(&run).await.unwrap();
     for row in [&kept[..3], &kept[4..]].concat() {
         assert!(rows.contains(&row), "{row:?}");
