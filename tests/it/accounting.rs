@@ -102,7 +102,7 @@ async fn a_run_keeps_its_number_of_rows_and_says_how_many_it_dropped() {
     assert_eq!((run.event_count, run.dropped_events), (10, 20));
     assert_eq!((run.steps_seen, events.len()), (30, 10));
     assert!(recording.omnitrace.counter(Counter::RowsDroppedCap) >= 20);
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn of_many_attempts_the_first_20_and_the_powers_of_two_are_stored() {
     // Each of the others began and ended.
     let dropped = recording.omnitrace.counter(Counter::RowsDroppedStepCap);
     assert_eq!(dropped, 2 * (34 - 21));
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_run_that_lost_an_observation_is_told_no_further_and_healed_by_its_rep
     let (run, events) = stored("the run is incomplete", |incomplete, _| incomplete).await;
     assert_eq!((run.phase, events.len()), (Phase::Open, 0));
     assert_eq!(recording.omnitrace.live_recorders(), 0);
-    assert_accounted(&recording.omnitrace);
+    assert_accounted(&recording.omnitrace).await;
     stop(running).await;
 
     // With room for the great one, whoever replays the run tells all of it.
@@ -201,7 +201,7 @@ async fn a_run_that_lost_an_observation_is_told_no_further_and_healed_by_its_rep
         .shutdown(Duration::from_secs(5))
         .await
         .expect("stored");
-    assert_accounted(&healer);
+    assert_accounted(&healer).await;
     let stored = omnitrace_tests::Stored::open(recording.folder()).await;
     let run = stored.newest(&id).await.expect("stored");
     assert_eq!((run.status, run.event_count), (Status::Completed, 3));
@@ -247,7 +247,7 @@ async fn a_full_buffer_refuses_rows_counts_them_and_marks_their_runs() {
         .shutdown(Duration::from_secs(5))
         .await
         .expect("stored");
-    assert_accounted(&omnitrace);
+    assert_accounted(&omnitrace).await;
     let stored = omnitrace_tests::Stored::open(&folder.path().join("later")).await;
     let runs = stored.runs().await;
     let mut short = 0;
@@ -279,7 +279,7 @@ async fn without_a_store_rows_are_counted_and_a_flush_answers() {
     omnitrace.flush().await.expect("nothing waits");
     assert!(omnitrace.counter(Counter::RowsDroppedNoStore) > 0);
     assert!(omnitrace.counter(Counter::RowsDroppedStepCap) > 0);
-    assert_accounted(&omnitrace);
+    assert_accounted(&omnitrace).await;
 }
 
 #[tokio::test]
@@ -317,7 +317,7 @@ async fn shutdown_stores_what_was_offered_and_after_it_everything_is_counted_as_
     stop(running).await;
     assert!(omnitrace.counter(Counter::DroppedStopped) > 0);
     assert_eq!(omnitrace.queue_bytes(), 0);
-    assert_accounted(omnitrace);
+    assert_accounted(omnitrace).await;
     assert_eq!(stored.runs().await.len(), 1);
 }
 

@@ -202,7 +202,7 @@ async fn rows_with_a_codec_equal_those_without_one() {
             .counters()
             .contains_key("codec.undecodable")
     );
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,5 +239,5 @@ async fn interceptors_registered_one_by_one_record_the_same_without_a_codec() {
     assert_eq!(keys(&coded), keys(&plugin));
     assert_eq!(coded.payloads("input")[0][0]["encoding"], "binary/xor");
     assert!(!holds(recording.folder(), CANARY));
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }

@@ -81,7 +81,7 @@ async fn runs_with(trouble: Trouble) {
     omnitrace.flush().await.expect("stored");
     assert!(omnitrace.counter(Counter::Undecodable) > 1);
     assert_eq!(omnitrace.counter(Counter::DroppedPanic), 0);
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ async fn an_activity_tells_of_itself_without_a_handle() {
     let cache = find(&events, "cache:1.4:a:b:1");
     assert_eq!((cache.step.as_str(), cache.name.as_str()), ("1.4", "a:b"));
     assert_eq!(recording.omnitrace.counter(Counter::DroppedInvalidKey), 1);
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn an_error_is_stored_with_its_type_and_a_scrubbed_message() {
             );
         }
     }
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn an_attempt_whose_future_is_dropped_is_lost() {
         [Status::Lost, Status::TimedOut].contains(&attempt.status),
         "{attempt:?}"
     );
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }
 
 #[tokio::test]
@@ -265,5 +265,5 @@ async fn a_run_told_by_hand_is_stored_and_its_recorder_cleared() {
     assert_eq!(omnitrace.live_recorders(), 0);
     let run = recording.stored().await.newest("cleared").await;
     assert_eq!(run.expect("stored").phase, Phase::Open);
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }

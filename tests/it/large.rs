@@ -92,5 +92,5 @@ async fn payloads_of_five_megabytes_are_replayed_and_recorded_within_the_byte_ca
         "{message}"
     );
     assert!(!holds(recording.folder(), CANARY), "a secret is stored");
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }

@@ -116,5 +116,5 @@ async fn many_short_runs_leave_no_recorder_and_no_memory_behind() {
         !dropped.keys().any(|name| name.contains("dropped")),
         "{dropped:?}"
     );
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }

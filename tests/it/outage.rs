@@ -71,7 +71,7 @@ async fn undisturbed() -> Shape {
     let worker = RunningWorker::start(client.clone(), workflows::worker(&queue));
     let ids = sample(&client, &queue, 1).await;
     let (run, events) = recording.closed(&ids[0]).await;
-    recording.assert_accounted();
+    recording.assert_accounted().await;
     stop(worker).await;
     let shape = shape(&run, &events);
     assert_eq!((shape.0, shape.3), (Status::Completed, 9));
@@ -152,7 +152,7 @@ impl Outage {
             let events = store.events(&runs[0].key).await.expect("readable");
             assert_eq!(shape(&runs[0], &events), expected);
         }
-        assert_accounted(&self.omnitrace);
+        assert_accounted(&self.omnitrace).await;
         // Who asks later is told that there was trouble, and that nothing was lost.
         let reports = store.processes().await.expect("readable");
         let [report] = &reports[..] else {
@@ -361,7 +361,7 @@ async fn what_a_dead_database_did_not_take_is_counted_at_shutdown() {
     let lost = omnitrace.counter(Counter::RowsDroppedShutdown);
     assert_eq!(lost, RUNS as u64 * 10, "{said}");
     assert!(said.contains(&format!("{lost} rows")), "{said}");
-    assert_accounted(&omnitrace);
+    assert_accounted(&omnitrace).await;
     assert_eq!(omnitrace.live_recorders(), 0);
     assert_eq!(omnitrace.queue_bytes(), 0);
 }
@@ -378,7 +378,7 @@ async fn what_a_dead_database_did_not_take_is_stored_by_the_next_process() {
     // 9 events and the run.
     let spooled = outage.omnitrace.counter(Counter::RowsSpooled);
     assert_eq!(spooled, RUNS as u64 * 10);
-    assert_accounted(&outage.omnitrace);
+    assert_accounted(&outage.omnitrace).await;
     let spool = folder.path().join("omnitrace.db.spool");
     assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 1);
 
@@ -392,7 +392,7 @@ async fn what_a_dead_database_did_not_take_is_stored_by_the_next_process() {
     stop(next.worker).await;
     let stored = next.omnitrace.shutdown(Duration::from_secs(10)).await;
     stored.expect("everything is stored");
-    assert_accounted(&next.omnitrace);
+    assert_accounted(&next.omnitrace).await;
     let expected = undisturbed().await;
     let store = read(&file).await;
     for id in &ids {

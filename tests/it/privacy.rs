@@ -184,7 +184,7 @@ async fn hostile_payloads_fail_nothing_and_leak_nothing() {
     .await;
     recording.stored().await;
     assert!(!holds(recording.folder(), CANARY), "a secret is stored");
-    recording.assert_accounted();
+    recording.assert_accounted().await;
     // The scan can find something.
     assert!(holds(recording.folder(), "Probes::carry"));
 }
@@ -278,7 +278,7 @@ fn secrets_in_random_places_of_random_documents_are_in_no_row() {
             assert_eq!((run.status, events.len()), (Status::Failed, 1));
             assert_valid(&[run], &events);
         }
-        recording.assert_accounted();
+        runtime.block_on(recording.assert_accounted());
     }
 }
 

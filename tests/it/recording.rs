@@ -47,5 +47,5 @@ async fn a_run_is_recorded_with_its_steps_and_attempts() {
         assert!(keys.contains(&key), "{key} in {keys:?}");
     }
     assert_eq!(run.event_count as usize, events.len());
-    recording.assert_accounted();
+    recording.assert_accounted().await;
 }

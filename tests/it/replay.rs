@@ -341,5 +341,5 @@ async fn a_replay_that_is_told_the_run_leaves_the_rows_of_the_live_run() {
             .then_some(())
     })
     .await;
-    replaying.assert_accounted();
+    replaying.assert_accounted().await;
 }

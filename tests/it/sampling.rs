@@ -90,7 +90,7 @@ async fn a_run_that_was_left_out_and_fails_is_there_in_full_and_one_that_ends_we
     assert_eq!(runs, [failed], "neither {good} nor {retried}");
     let stats = stored.store.stats().await.expect("readable");
     assert_eq!((stats.runs, stats.events), (1, 4));
-    assert_accounted(&recording.omnitrace);
+    assert_accounted(&recording.omnitrace).await;
     let count = |counter| recording.omnitrace.counter(counter);
     assert_eq!(count(Counter::RunsNotSampled), 3);
     assert_eq!(count(Counter::RunsSampled), 0);
@@ -185,7 +185,7 @@ async fn a_process_with_activities_alone_writes_its_attempts_when_another_promot
             .shutdown(Duration::from_secs(10))
             .await
             .expect("stored");
-        assert_accounted(omnitrace);
+        assert_accounted(omnitrace).await;
     }
     let stored = Stored::open(first.folder()).await;
     assert!(stored.newest(&good).await.is_none());
@@ -256,7 +256,7 @@ async fn all_workers_and_replays_decide_alike() {
             .shutdown(Duration::from_secs(10))
             .await
             .expect("stored");
-        assert_accounted(omnitrace);
+        assert_accounted(omnitrace).await;
     }
     let stored = Stored::open(first.folder()).await;
     let mut taken = 0;
@@ -398,5 +398,5 @@ async fn a_run_told_by_hand_that_was_left_out_is_there_if_it_fails() {
     let count = |counter| recording.omnitrace.counter(counter);
     assert_eq!(count(Counter::RunsNotSampled), 3);
     assert_eq!(count(Counter::RunsPromoted), 1);
-    assert_accounted(&recording.omnitrace);
+    assert_accounted(&recording.omnitrace).await;
 }

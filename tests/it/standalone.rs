@@ -45,7 +45,7 @@ async fn a_standalone_activity_is_a_run_of_its_own() {
         lines,
         [line(1, "failed"), line(2, "failed"), line(3, "completed")]
     );
-    recording.assert_accounted();
+    recording.assert_accounted().await;
     tokio::task::spawn_blocking(move || worker.stop())
         .await
         .expect("the worker stops");

@@ -156,7 +156,7 @@ async fn a_query_accepts_nothing_and_a_later_task_does() {
     assert_eq!(timer(&stage, run_id).await, Some(Phase::Open));
     stop(&mut stage, &id, run_id).await;
     stage.stop().await;
-    stage.recording.assert_accounted();
+    stage.recording.assert_accounted().await;
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_full_cache_accepts_the_last_task_of_the_run_that_leaves() {
     }
     stage.stop().await;
     assert_eq!(stage.recording.omnitrace.live_recorders(), 0);
-    stage.recording.assert_accounted();
+    stage.recording.assert_accounted().await;
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn chain(layout: Layout) {
     assert_ne!(runs[1].trace_id, runs[2].trace_id, "a trace stays bounded");
     stage.stop().await;
     stored(&stage.recording).await;
-    stage.recording.assert_accounted();
+    stage.recording.assert_accounted().await;
 }
 
 /// Compares a run that is recorded with its history.

@@ -148,7 +148,7 @@ impl Stage {
         let after = recorded(&self.recording, run_id).await.expect("it stays");
         assert_same(&after.events, &before.events, "recorded again");
         assert_eq!(after.run, before.run, "recorded again");
-        self.recording.assert_accounted();
+        self.recording.assert_accounted().await;
 
         let alone = Recording::start();
         replay(&alone, before, history()).await;

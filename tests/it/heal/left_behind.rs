@@ -39,7 +39,7 @@ async fn adopted(place: &Place) -> OmniTrace {
     .await;
     let stored = next.shutdown(Duration::from_secs(10)).await;
     stored.expect("everything is stored");
-    assert_accounted(&next);
+    assert_accounted(&next).await;
     next
 }
 
