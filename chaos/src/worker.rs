@@ -20,6 +20,8 @@ use temporalio_common::protos::coresdk::workflow_completion::WorkflowActivationC
 use temporalio_sdk::interceptors::WorkerInterceptor;
 use temporalio_sdk::{Runtime, SimplePlugin, Worker};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::debug;
+use tracing_subscriber::EnvFilter;
 use worker_example::registration::worker_options;
 
 use crate::NAMESPACE;
@@ -72,7 +74,7 @@ pub(crate) async fn connect(address: &str) -> anyhow::Result<Connection> {
 /// Serves until SIGTERM. When nobody is above it any more, it ends too.
 pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter("warn")
+        .with_env_filter(filter())
         .with_writer(std::io::stderr)
         .init();
     let mut terminated = signal(SignalKind::terminate())?;
@@ -118,6 +120,11 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
         serde_json::to_string(&omnitrace.counters())?,
     );
     Ok(stored?)
+}
+
+/// `RUST_LOG`, which with `chaos=debug` tells each task; or warnings alone.
+fn filter() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"))
 }
 
 /// A line for the process above; nobody reads it once that has ended.
@@ -185,6 +192,13 @@ impl WorkerInterceptor for Hold {
         &self,
         activation: &WorkflowActivation,
     ) -> Result<(), anyhow::Error> {
+        debug!(
+            run_id = activation.run_id,
+            history_length = activation.history_length,
+            replaying = activation.is_replaying,
+            jobs = ?activation.jobs.iter().filter_map(|job| job.variant.as_ref()).map(brief).collect::<Vec<_>>(),
+            "activation"
+        );
         let works = |variant: &Variant| {
             !matches!(
                 variant,
@@ -203,10 +217,16 @@ impl WorkerInterceptor for Hold {
     }
 
     async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
+        debug!(run_id = completion.run_id, commands = ?brief(&completion.status), "completion");
         if commands(completion) > 0 {
             self.stay_if(Self::COMPLETION).await;
         }
     }
+}
+
+/// The beginning of what a message holds: it is for reading.
+fn brief(message: impl std::fmt::Debug) -> String {
+    format!("{message:?}").chars().take(400).collect()
 }
 
 /// How much a completion proposes.
