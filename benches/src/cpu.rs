@@ -10,6 +10,8 @@ use nix::time::{ClockId, clock_gettime};
 
 /// The writer's thread, as far as Linux keeps names.
 const WRITER: &str = "omnitrace-write";
+/// The thread of its calls to the database.
+const STORE: &str = "omnitrace-store";
 /// The threads of SQLite's driver.
 const SQLITE: &str = "sqlx-sqlite-wor";
 
@@ -68,7 +70,7 @@ pub(crate) fn background() -> anyhow::Result<Background> {
             .and_then(|nanos| nanos.parse().ok())
             .context("/proc/self/task/*/schedstat begins with a number")?;
         match name.trim_end() {
-            WRITER => background.writer += Duration::from_nanos(nanos),
+            WRITER | STORE => background.writer += Duration::from_nanos(nanos),
             SQLITE => background.sqlite += Duration::from_nanos(nanos),
             _ => {}
         }
@@ -79,7 +81,7 @@ pub(crate) fn background() -> anyhow::Result<Background> {
 /// CPU of background threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Background {
-    /// Decoding, tracking, redaction, merging.
+    /// Decoding, tracking, redaction, merging, and what is sent to the database.
     pub(crate) writer: Duration,
     /// SQL.
     pub(crate) sqlite: Duration,

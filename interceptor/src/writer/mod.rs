@@ -1,6 +1,6 @@
 //! The background writer: everything that happens after an observation was offered.
 //!
-//! Invariant: it runs on a thread of its own, so nothing it does slows a worker; a panic while one
+//! Invariant: it runs on threads of its own, so nothing it does slows a worker; a panic while one
 //! observation is taken in costs that observation, counted. However much is offered, the database
 //! and whoever waits for a flush get their turn.
 
@@ -105,7 +105,11 @@ pub(crate) fn start(
     lost: Lost,
     gauges: Gauges,
 ) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // The calls to the database are tasks on a thread of their own: what is taken in meanwhile does
+    // not hold them up.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("omnitrace-store")
         .enable_all()
         .build()?;
     std::thread::Builder::new()
@@ -233,8 +237,6 @@ impl Writer {
             let Some(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
         }
-        // The call to the database runs on this thread, too.
-        tokio::task::yield_now().await;
     }
 
     /// Takes in what was offered so far, and not what is offered meanwhile.
