@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use futures_util::stream::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use omnitrace::history::{Connect, Execution, HealError, Healer};
 use serde::Serialize;
@@ -46,10 +46,9 @@ pub(crate) async fn run(
     let healer = Healer::new(server.clone(), store.clone(), &settings);
     let mut summary = Summary::default();
     let bar = progress::runs("backfilling");
-    let mut runs = args.selection.find(&server, now).await?;
-    let found = futures_util::stream::poll_fn(|context| runs.poll_next_unpin(context));
-    let known = finished.as_ref().map(|f| f.known.clone());
+    let known = finished.as_mut().map(|f| std::mem::take(&mut f.known));
     let known = known.unwrap_or_default();
+    let found = args.selection.find(&server, now).await?;
     let stored = found
         .map_err(CliError::from)
         .map_ok(|execution| {

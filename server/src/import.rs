@@ -5,23 +5,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use omnitrace::history::{HistoryRows, Ids, ImportError, Reader, parse};
 use omnitrace::policy::Policy;
-use omnitrace_store::{Batch, Store};
+use omnitrace_store::Store;
 use serde::Serialize;
 
 use crate::Answer;
 use crate::cli::ImportArgs;
 use crate::database;
 use crate::error::CliError;
+use crate::progress;
 use crate::text::{count, thousands};
-
-/// Event rows of one transaction.
-const BATCH_ROWS: usize = 500;
 
 /// What became of one file.
 #[derive(Debug, Serialize)]
@@ -44,13 +42,14 @@ pub(crate) async fn run(url: Option<&str>, args: ImportArgs) -> Result<Answer, C
     let store = database::open_for_writing(url, &settings).await?;
     let mut text = String::new();
     let mut good = true;
-    for (done, file) in args.files.iter().enumerate() {
-        progress(done, args.files.len(), file);
+    let bar = progress::files(args.files.len());
+    for file in &args.files {
+        bar.set_message(crate::text::clean(&name(file)));
         let imported = match read(file, &args, &policy) {
             Ok(rows) => write(&store, file, rows).await,
             Err(error) => Err(error),
         };
-        clear_progress();
+        bar.inc(1);
         match imported {
             Ok(imported) => line(&mut text, &imported, args.json),
             // The database that takes no rows takes none of the next file either.
@@ -60,10 +59,11 @@ pub(crate) async fn run(url: Option<&str>, args: ImportArgs) -> Result<Answer, C
             }
             Err(error) => {
                 good = false;
-                crate::fail(&error);
+                bar.suspend(|| crate::fail(&error));
             }
         }
     }
+    bar.finish_and_clear();
     store.close().await;
     Ok(Answer { text, good })
 }
@@ -119,35 +119,20 @@ fn rows(
 }
 
 async fn write(store: &Store, file: &Path, rows: HistoryRows) -> Result<Imported, CliError> {
-    let mut imported = Imported {
+    let key = rows.run.key.clone();
+    let (status, events_skipped) = (rows.run.status.as_str(), rows.skipped.clone());
+    let report = rows.write(store).await?;
+    Ok(Imported {
         file: name(file),
-        namespace: rows.run.key.namespace.clone(),
-        workflow_id: rows.run.key.workflow_id.clone(),
-        run_id: rows.run.key.run_id.clone(),
-        status: rows.run.status.as_str(),
-        rows_stored: 0,
-        rows_unchanged: 0,
-        rows_cut: 0,
-        events_skipped: rows.skipped,
-    };
-    let mut batch = Batch {
-        runs: vec![rows.run],
-        seen: rows.seen,
-        ..Batch::default()
-    };
-    let mut events = rows.events.into_iter();
-    loop {
-        batch.events = events.by_ref().take(BATCH_ROWS).collect();
-        if batch.is_empty() {
-            return Ok(imported);
-        }
-        let report = store.write(&batch).await?;
-        let stored = report.changed_events.len() + report.changed_runs.len();
-        imported.rows_stored += stored as u64;
-        imported.rows_unchanged += report.unchanged_events + report.unchanged_runs;
-        imported.rows_cut += report.cut_events;
-        batch = Batch::default();
-    }
+        namespace: key.namespace,
+        workflow_id: key.workflow_id,
+        run_id: key.run_id,
+        status,
+        rows_stored: (report.changed_events.len() + report.changed_runs.len()) as u64,
+        rows_unchanged: report.unchanged_events + report.unchanged_runs,
+        rows_cut: report.cut_events,
+        events_skipped,
+    })
 }
 
 fn line(text: &mut String, imported: &Imported, json: bool) {
@@ -189,20 +174,4 @@ fn line(text: &mut String, imported: &Imported, json: bool) {
         );
         writeln!(text, "{}", crate::text::clean(&line))
     };
-}
-
-/// Says on a terminal what is being done.
-fn progress(done: usize, files: usize, file: &Path) {
-    if std::io::stderr().is_terminal() {
-        let file = crate::text::clean(&name(file));
-        let line = format!("\r\x1b[2K{}/{files} {file}", done + 1);
-        // Nothing depends on it.
-        let _ = anstream::stderr().write_all(line.as_bytes());
-    }
-}
-
-fn clear_progress() {
-    if std::io::stderr().is_terminal() {
-        let _ = anstream::stderr().write_all(b"\r\x1b[2K");
-    }
 }

@@ -6,11 +6,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// A line that counts runs. It goes away when it is dropped.
 pub(crate) fn runs(doing: &'static str) -> ProgressBar {
-    // Hidden by itself where standard error is no terminal.
-    let bar = ProgressBar::new_spinner();
-    let style = ProgressStyle::with_template("{spinner} {prefix} {pos} runs, {per_sec} {msg}");
+    let bar = ProgressBar::new_spinner().with_prefix(doing);
+    styled(bar, "{spinner} {prefix} {pos} runs, {per_sec} {msg}")
+}
+
+/// A line that names the file at hand.
+pub(crate) fn files(number: usize) -> ProgressBar {
+    styled(
+        ProgressBar::new(number as u64),
+        "{spinner} {pos}/{len} {msg}",
+    )
+}
+
+/// Hidden by itself where standard error is no terminal.
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.set_prefix(doing);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

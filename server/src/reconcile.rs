@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use omnitrace::history::{Connect, HealError, Healer, Pass, ReconcileOptions, Reconciler};
-use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Answer;
@@ -11,19 +10,6 @@ use crate::cli::ReconcileArgs;
 use crate::database;
 use crate::error::CliError;
 use crate::text::count;
-
-/// What a pass did.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    elsewhere: bool,
-    looked_at: u64,
-    recorded: u64,
-    healed: u64,
-    left_out: u64,
-    unknown: u64,
-    failed: u64,
-    error: Option<&'a str>,
-}
 
 pub(crate) async fn run(url: Option<&str>, args: ReconcileArgs) -> Result<Answer, CliError> {
     let settings = database::recording_settings()?;
@@ -81,17 +67,7 @@ async fn again_and_again(
 
 fn line(pass: &Pass, json: bool) -> String {
     if json {
-        let line = Line {
-            elsewhere: pass.elsewhere,
-            looked_at: pass.looked_at,
-            recorded: pass.recorded,
-            healed: pass.healed,
-            left_out: pass.left_out,
-            unknown: pass.unknown,
-            failed: pass.failed,
-            error: pass.error.as_deref(),
-        };
-        return serde_json::to_string(&line).unwrap_or_default() + "\n";
+        return serde_json::to_string(pass).unwrap_or_default() + "\n";
     }
     if pass.elsewhere {
         return "another reconciler holds the lease\n".to_owned();

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::key::STEP_KINDS;
 use crate::row::{EventRow, Phase, RunRow, Status};
 
 /// Fields of a run that history does not say: who said it, why it was recorded, what the store derives,
@@ -156,7 +157,7 @@ pub fn compare(
                 let fields = event_fields(row, history);
                 (!fields.is_empty()).then_some(What::Different { fields })
             }
-            None => (is_step(row) && !is_unfinished_local(row)).then_some(What::Extra),
+            None => (in_history(row) && !is_unfinished_local(row)).then_some(What::Extra),
         };
         differences.extend(what.map(|what| Difference { event_key, what }));
     }
@@ -175,30 +176,15 @@ pub(crate) fn is_equal(stored: &EventRow, history: &EventRow) -> bool {
 }
 
 /// Whether history would have this row.
-fn is_step(row: &EventRow) -> bool {
+pub(crate) fn in_history(row: &EventRow) -> bool {
     let by_workflow = row.parent_key.is_none() && (row.kind != "activity" || row.attempt == 0);
-    by_workflow && STEPS.contains(&row.kind.as_str()) && !data(row).contains_key("rejected")
+    by_workflow && STEP_KINDS.contains(&row.kind.as_str()) && !data(row).contains_key("rejected")
 }
 
 /// A local activity that had not ended when its run did has left no marker.
 fn is_unfinished_local(row: &EventRow) -> bool {
     row.phase < Phase::Closed && data(row).contains_key("local")
 }
-
-/// Kinds of rows that a workflow's history has.
-const STEPS: [&str; 11] = [
-    "activity",
-    "timer",
-    "child_workflow",
-    "signal",
-    "signal_external",
-    "cancel_external",
-    "update",
-    "nexus_operation",
-    "cancel_request",
-    "patch",
-    "marker",
-];
 
 fn run_fields(run: &RunRow) -> Map<String, Value> {
     let mut fields = object(run);

@@ -5,6 +5,21 @@
 
 use std::fmt;
 
+/// Kinds of things that a run itself does or receives; other kinds happen inside attempts.
+pub(crate) const STEP_KINDS: [&str; 11] = [
+    "activity",
+    "timer",
+    "child_workflow",
+    "signal",
+    "signal_external",
+    "cancel_external",
+    "update",
+    "nexus_operation",
+    "cancel_request",
+    "patch",
+    "marker",
+];
+
 /// Which step of a run, encoded as it stands in a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Step(String);

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::compare::is_equal;
+use crate::compare::{in_history, is_equal};
 use crate::derive::is_step;
 use crate::row::{EventRow, Phase, RunRow, Source};
 use crate::store::Repair;
@@ -50,16 +50,6 @@ pub(crate) fn plan(run: Option<&RunRow>, events: &[EventRow], repair: &Repair) -
         plan.run = Some(right);
     }
     plan
-}
-
-/// Whether history knows of rows like this one.
-fn in_history(row: &EventRow) -> bool {
-    let rejected = || {
-        let data = row.data_redacted.as_deref().unwrap_or_default();
-        serde_json::from_str::<serde_json::Value>(data)
-            .is_ok_and(|data| data["rejected"] == serde_json::Value::Bool(true))
-    };
-    is_step(row) && !(row.kind == "update" && rejected())
 }
 
 /// Whether a live worker's row of an attempt stays: its times are the worker's own. One that never

@@ -169,6 +169,17 @@ pub struct WriteReport {
     pub ghost_events: u64,
 }
 
+impl std::ops::AddAssign for WriteReport {
+    fn add_assign(&mut self, other: Self) {
+        self.changed_events.extend(other.changed_events);
+        self.changed_runs.extend(other.changed_runs);
+        self.unchanged_events += other.unchanged_events;
+        self.unchanged_runs += other.unchanged_runs;
+        self.cut_events += other.cut_events;
+        self.ghost_events += other.ghost_events;
+    }
+}
+
 /// All rows of a run, as Temporal's history says them.
 #[derive(Clone, Debug)]
 pub struct Repair {
@@ -504,6 +515,14 @@ impl Store {
         workflow_id: &str,
     ) -> Result<Vec<RunRow>, ReadError> {
         either!(self, store => read::runs_of_workflow(store, namespace, workflow_id).await)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn run(&self, run: &RunKey) -> Result<Option<RunRow>, ReadError> {
+        either!(self, store => read::run(store, run).await)
     }
 
     /// Runs with this run id: one, but for ids made up by hand.

@@ -105,6 +105,30 @@ struct Stored {
     events: Vec<EventRow>,
 }
 
+impl HistoryRows {
+    /// Stores them, a batch after the other; rows merge.
+    ///
+    /// # Errors
+    /// When the store does not take a batch. Those before it are stored.
+    pub async fn write(self, store: &Store) -> Result<WriteReport, WriteError> {
+        let mut batch = Batch {
+            runs: vec![self.run],
+            seen: self.seen,
+            ..Batch::default()
+        };
+        let mut done = WriteReport::default();
+        let mut events = self.events.into_iter();
+        loop {
+            batch.events = events.by_ref().take(BATCH_ROWS).collect();
+            if batch.is_empty() {
+                return Ok(done);
+            }
+            done += store.write(&batch).await?;
+            batch = Batch::default();
+        }
+    }
+}
+
 fn differences(stored: &Stored, history: &HistoryRows) -> Result<Vec<Difference>, CompareError> {
     compare(&stored.run, &stored.events, &history.run, &history.events)
 }
@@ -133,11 +157,6 @@ impl Healer {
         &self.store
     }
 
-    /// The policy that rows are made by.
-    pub fn policy(&self) -> &Arc<Policy> {
-        &self.policy
-    }
-
     /// Compares a run with its history.
     ///
     /// # Errors
@@ -162,12 +181,12 @@ impl Healer {
                 Healed::Recorded
             }
             (Standing::Open, Some(stored)) if stored.run.source < Source::Live => {
-                self.write(history).await?;
+                history.write(&self.store).await?;
                 Healed::Repaired
             }
             (Standing::Different(_), Some(_)) => {
                 // What only lags behind is healed by merging; what is wrong is replaced.
-                self.write(history.clone()).await?;
+                history.clone().write(&self.store).await?;
                 if let Some(stored) = self.stored(run).await? {
                     let left = differences(&stored, &history)?;
                     if !left.is_empty() || stored.run.incomplete {
@@ -192,7 +211,7 @@ impl Healer {
     pub async fn backfill(&self, run: &RunKey) -> Result<Backfilled, HealError> {
         let mut history = self.server.read(run.clone(), self.policy.clone());
         let mut done = Backfilled::default();
-        // The run's row comes last: its end would otherwise delete what is still on its way.
+        // The run's row comes last: it is known when the whole history was read.
         let mut batch = Batch::default();
         while let Some(rows) = history.rows().await? {
             batch.events.extend(rows);
@@ -209,7 +228,7 @@ impl Healer {
         let last = history.finish();
         let events = batch.events.into_iter().chain(last.events).collect();
         let last = HistoryRows { events, ..last };
-        self.write_counted(last, &mut done).await?;
+        done.add(&last.write(&self.store).await?);
         Ok(done)
     }
 
@@ -241,8 +260,7 @@ impl Healer {
     }
 
     async fn stored(&self, run: &RunKey) -> Result<Option<Stored>, ReadError> {
-        let runs = self.store.runs_by_run_id(&run.run_id).await?;
-        let Some(run) = runs.into_iter().find(|found| found.key == *run) else {
+        let Some(run) = self.store.run(run).await? else {
             return Ok(None);
         };
         let events = self.store.events(&run.key).await?;
@@ -268,37 +286,11 @@ impl Healer {
             run: history.run.clone(),
             events: history.events.clone(),
         });
-        self.write(history).await?;
+        history.write(&self.store).await?;
         if let Some(repair) = left {
             self.store.repair(&repair).await?;
         }
         Ok(())
-    }
-
-    async fn write(&self, history: HistoryRows) -> Result<(), WriteError> {
-        self.write_counted(history, &mut Backfilled::default())
-            .await
-    }
-
-    async fn write_counted(
-        &self,
-        history: HistoryRows,
-        done: &mut Backfilled,
-    ) -> Result<(), WriteError> {
-        let mut batch = Batch {
-            runs: vec![history.run],
-            seen: history.seen,
-            ..Batch::default()
-        };
-        let mut events = history.events.into_iter();
-        loop {
-            batch.events = events.by_ref().take(BATCH_ROWS).collect();
-            if batch.is_empty() {
-                return Ok(());
-            }
-            done.add(&self.store.write(&batch).await?);
-            batch = Batch::default();
-        }
     }
 
     /// Puts history's rows in the place of those that differ. A row that does not is offered as it is

@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use omnitrace_store::OpenRuns;
 use omnitrace_store::row::{Micros, RunKey, RunRow, Source};
+use serde::Serialize;
 
 use super::gaps::may_differ;
 use super::{Execution, HealError, Healed, Healer, Standing};
@@ -52,7 +53,7 @@ impl Default for ReconcileOptions {
 }
 
 /// What one pass did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pass {
     /// Whether another reconciler holds the lease, so that this one did nothing.
@@ -216,12 +217,7 @@ impl Reconciler {
 
     /// Whether the store has a run otherwise than the server, at first sight.
     async fn differs(&self, execution: &Execution) -> Result<bool, HealError> {
-        let stored = self
-            .healer
-            .store()
-            .runs_by_run_id(&execution.run.run_id)
-            .await?;
-        let Some(run) = stored.iter().find(|run| run.key == execution.run) else {
+        let Some(run) = self.healer.store().run(&execution.run).await? else {
             return Ok(true);
         };
         if execution.closed_at.is_none() {

@@ -95,56 +95,29 @@ impl Tables for PgConnection {
 
     const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-    async fn insert(
+    async fn over(
         &mut self,
-        table: &str,
-        columns: &[&str],
         rows: Vec<Values<'_>>,
-        clause: &str,
+        sql: impl Fn(&str) -> String + Send + Sync,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
-        let columns = columns.join(", ");
-        with_arrays(self, rows, |arrays| {
-            format!("INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) {clause}")
-        })
-        .await
-    }
-
-    async fn with_rows(
-        &mut self,
-        columns: &[&str],
-        rows: Vec<Values<'_>>,
-        sql: &str,
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
-        let columns = columns.join(", ");
-        with_arrays(self, rows, |arrays| {
-            format!("WITH t({columns}) AS (SELECT * FROM unnest({arrays})) {sql}")
-        })
-        .await
-    }
-}
-
-async fn with_arrays(
-    connection: &mut PgConnection,
-    rows: Vec<Values<'_>>,
-    sql: impl Fn(&str) -> String,
-) -> Result<Vec<PgRow>, sqlx::Error> {
-    let Some(first) = rows.first() else {
-        return Ok(Vec::new());
-    };
-    let mut arrays: Vec<Array<'_>> = (first.iter())
-        .map(|value| Array::like(value, rows.len()))
-        .collect();
-    for row in rows {
-        for (array, value) in arrays.iter_mut().zip(row) {
-            array.push(value)?;
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        let mut arrays: Vec<Array<'_>> = (first.iter())
+            .map(|value| Array::like(value, rows.len()))
+            .collect();
+        for row in rows {
+            for (array, value) in arrays.iter_mut().zip(row) {
+                array.push(value)?;
+            }
         }
+        let parameters: Vec<String> = (arrays.iter().enumerate())
+            .map(|(at, array)| format!("${}::{}", at + 1, array.kind()))
+            .collect();
+        let sql = sql(&format!("SELECT * FROM unnest({})", parameters.join(", ")));
+        let query = (arrays.into_iter()).fold(sqlx::query(&sql), |query, array| array.bind(query));
+        query.fetch_all(self).await
     }
-    let parameters: Vec<String> = (arrays.iter().enumerate())
-        .map(|(at, array)| format!("${}::{}", at + 1, array.kind()))
-        .collect();
-    let sql = sql(&parameters.join(", "));
-    let query = (arrays.into_iter()).fold(sqlx::query(&sql), |query, array| array.bind(query));
-    query.fetch_all(connection).await
 }
 
 impl Reads for PostgresStore {

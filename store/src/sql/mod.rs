@@ -44,6 +44,13 @@ pub(crate) trait Tables: Send {
     /// The database's clock, in microseconds.
     const NOW: &str;
 
+    /// Runs a statement over rows, made from what stands for them in SQL.
+    fn over(
+        &mut self,
+        rows: Vec<Values<'_>>,
+        sql: impl Fn(&str) -> String + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
     /// Inserts rows in their order, under a clause for conflicts.
     fn insert(
         &mut self,
@@ -51,7 +58,12 @@ pub(crate) trait Tables: Send {
         columns: &[&str],
         rows: Vec<Values<'_>>,
         clause: &str,
-    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send {
+        let columns = columns.join(", ");
+        self.over(rows, move |rows| {
+            format!("INSERT INTO {table} ({columns}) {rows} {clause}")
+        })
+    }
 
     /// Runs a statement that joins these rows as `t`.
     fn with_rows(
@@ -59,7 +71,12 @@ pub(crate) trait Tables: Send {
         columns: &[&str],
         rows: Vec<Values<'_>>,
         sql: &str,
-    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send {
+        let columns = columns.join(", ");
+        self.over(rows, move |rows| {
+            format!("WITH t({columns}) AS ({rows}) {sql}")
+        })
+    }
 }
 
 /// A store that is read.

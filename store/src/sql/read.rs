@@ -115,6 +115,12 @@ pub(crate) async fn runs_of_workflow<S: Reads>(
     runs(store, query).await
 }
 
+pub(crate) async fn run<S: Reads>(store: &S, run: &RunKey) -> Result<Option<RunRow>, ReadError> {
+    let mut query = select_runs();
+    is_run(&mut query, ["namespace", "workflow_id", "run_id"], run);
+    Ok(runs(store, query).await?.pop())
+}
+
 pub(crate) async fn runs_by_run_id<S: Reads>(
     store: &S,
     run_id: &str,

@@ -53,51 +53,24 @@ impl Tables for SqliteConnection {
 
     const NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
-    async fn insert(
+    async fn over(
         &mut self,
-        table: &str,
-        columns: &[&str],
         rows: Vec<Values<'_>>,
-        clause: &str,
+        sql: impl Fn(&str) -> String + Send + Sync,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        let columns = columns.join(", ");
-        in_chunks(self, rows, |values| {
-            format!("INSERT INTO {table} ({columns}) VALUES {values} {clause}")
-        })
-        .await
+        let mut found = Vec::new();
+        let mut left = rows.len();
+        let mut rows = rows.into_iter();
+        while let Some(size) = CHUNKS.into_iter().find(|size| *size <= left) {
+            left -= size;
+            let chunk: Vec<Values<'_>> = rows.by_ref().take(size).collect();
+            let row = format!("({})", vec!["?"; chunk[0].len()].join(", "));
+            let sql = sql(&format!("VALUES {}", vec![row; size].join(", ")));
+            let query = query(&sql, chunk.into_iter().flatten());
+            found.extend(query.fetch_all(&mut *self).await?);
+        }
+        Ok(found)
     }
-
-    async fn with_rows(
-        &mut self,
-        columns: &[&str],
-        rows: Vec<Values<'_>>,
-        sql: &str,
-    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        let columns = columns.join(", ");
-        in_chunks(self, rows, |values| {
-            format!("WITH t({columns}) AS (VALUES {values}) {sql}")
-        })
-        .await
-    }
-}
-
-async fn in_chunks(
-    connection: &mut SqliteConnection,
-    rows: Vec<Values<'_>>,
-    sql: impl Fn(&str) -> String,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let mut found = Vec::new();
-    let mut left = rows.len();
-    let mut rows = rows.into_iter();
-    while let Some(size) = CHUNKS.into_iter().find(|size| *size <= left) {
-        left -= size;
-        let chunk: Vec<Values<'_>> = rows.by_ref().take(size).collect();
-        let row = format!("({})", vec!["?"; chunk[0].len()].join(", "));
-        let sql = sql(&vec![row; size].join(", "));
-        let query = query(&sql, chunk.into_iter().flatten());
-        found.extend(query.fetch_all(&mut *connection).await?);
-    }
-    Ok(found)
 }
 
 impl Reads for SqliteStore {

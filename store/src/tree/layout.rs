@@ -7,9 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::MAX_DEPTH;
 use super::chain::Chain;
-use super::node::STEP_KINDS;
 use super::rows::Row;
-use crate::key::EventKey;
+use crate::key::{EventKey, STEP_KINDS};
 use crate::row::EventRow;
 
 /// Where a row hangs.

@@ -5,23 +5,8 @@ use serde_json::{Map, Value};
 use super::chain::Chain;
 use super::rows::{Row, read};
 use super::{Node, NodeError, Role, Totals};
-use crate::key::Step;
+use crate::key::{STEP_KINDS, Step};
 use crate::row::{Micros, Phase, RunRow, Status};
-
-/// Kinds of things that a run itself does or receives; other kinds happen inside attempts.
-pub(super) const STEP_KINDS: &[&str] = &[
-    "activity",
-    "timer",
-    "child_workflow",
-    "signal",
-    "signal_external",
-    "cancel_external",
-    "update",
-    "nexus_operation",
-    "cancel_request",
-    "patch",
-    "marker",
-];
 
 pub(super) fn run_node(run: &RunRow) -> Node {
     let mut data = Map::new();
