@@ -25,7 +25,13 @@ pub(crate) struct Activation {
 impl Activation {
     /// Whether it only asks: queries leave nothing in history.
     pub(crate) fn is_query_only(&self) -> bool {
-        !self.jobs.is_empty() && self.jobs.iter().all(|job| matches!(job, Job::Query))
+        !self.jobs.is_empty() && self.jobs.iter().all(|job| matches!(job, Job::Query { .. }))
+    }
+
+    /// Whether it asks in a task that is there for the query alone.
+    pub(crate) fn is_direct_query(&self) -> bool {
+        self.is_query_only()
+            && (self.jobs.iter()).any(|job| matches!(job, Job::Query { direct: true }))
     }
 }
 
@@ -90,7 +96,10 @@ pub(crate) enum Job {
         status: Status,
         failure: Failure,
     },
-    Query,
+    Query {
+        /// In a task of its own, not beside a workflow task.
+        direct: bool,
+    },
     Evicted(Eviction),
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use omnitrace_store::row::{EventRow, Phase, Status};
+use omnitrace_store::row::{EventRow, Micros, Phase, Status};
 
 /// Kind of steps and attempts of activities.
 const ACTIVITY: &str = "activity";
@@ -45,17 +45,24 @@ pub(super) fn may_differ(events: &[EventRow]) -> bool {
             // A step that timed out or was cancelled may have failed before.
             Some(last) => {
                 let answered = matches!(row.status, Status::Completed | Status::Failed);
-                answered && (last.status != row.status || ended_before(row, last))
+                answered && (last.status != row.status || !is_ended_by(row, last))
             }
         }
     })
 }
 
-/// Whether a step reached the workflow before its attempt had ended. Core merges a task that ended without
-/// a command with the next one when it replays them, and what the next one brought gets the first
-/// one's time. Of a local activity it is no sign: its end is told from its task's start on.
-fn ended_before(step: &EventRow, attempt: &EventRow) -> bool {
-    step.ended_at < attempt.ended_at && !is_local(step)
+/// Longer than this between the end of an attempt and its step's, there may have been another one, of a
+/// worker that was killed: the server had timed out this one, whatever its worker says.
+const LONG: Micros = 1_000_000;
+
+/// Whether a step ended by this attempt: soon after it. Core merges a task that ended without a command
+/// with the next one when it replays them, and what the next one brought gets the first one's time. Of
+/// a local activity it is no sign: its end is told from its task's start on.
+fn is_ended_by(step: &EventRow, attempt: &EventRow) -> bool {
+    let (Some(step_end), Some(attempt_end)) = (step.ended_at, attempt.ended_at) else {
+        return step.ended_at >= attempt.ended_at;
+    };
+    (0..=LONG).contains(&(step_end - attempt_end)) || is_local(step)
 }
 
 fn is_local(row: &EventRow) -> bool {
@@ -142,6 +149,11 @@ mod tests {
         (rows[0].ended_at, rows[1].ended_at) = (Some(5), Some(4));
         assert!(!may_differ(&rows));
         rows[1].ended_at = Some(6);
+        assert!(may_differ(&rows));
+        // Time enough for another one.
+        rows[0].ended_at = Some(6 + LONG);
+        assert!(!may_differ(&rows));
+        rows[0].ended_at = Some(7 + LONG);
         assert!(may_differ(&rows));
         rows[0].data_redacted = Some(r#"{"local":true}"#.to_owned());
         assert!(!may_differ(&rows));

@@ -24,6 +24,9 @@ use super::worker::Origin;
 use crate::observe::{Activation, Eviction, Job, Outcome, RunStart};
 use crate::policy::{Content, Policy};
 
+/// The id that core gives to a query whose task is there for it alone.
+const DIRECT_QUERY: &str = "legacy_query";
+
 pub(super) fn observe(
     message: &WorkflowActivation,
     origin: &Origin,
@@ -119,7 +122,9 @@ fn observe_job(
             seq: resolved.seq,
             outcome: nexus(resolved.result.as_ref(), policy),
         },
-        Variant::QueryWorkflow(_) => Job::Query,
+        Variant::QueryWorkflow(query) => Job::Query {
+            direct: query.query_id == DIRECT_QUERY,
+        },
         Variant::RemoveFromCache(remove) => Job::Evicted(match remove.reason() {
             EvictionReason::WorkflowExecutionEnding => Eviction::ExecutionEnding,
             EvictionReason::CacheFull => Eviction::CacheFull,

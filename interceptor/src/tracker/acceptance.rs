@@ -5,6 +5,15 @@
 
 use crate::observe::{Activation, Eviction};
 
+/// When a completion was proposed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proposed {
+    /// Events of the history then.
+    pub(super) history_length: u32,
+    /// It was made to answer a query, from events that no task has taken up yet.
+    pub(super) ahead: bool,
+}
+
 /// What followed upon a completion.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Evidence<'a> {
@@ -24,6 +33,8 @@ pub(super) enum Evidence<'a> {
 pub(super) enum Rule {
     /// A longer history holds what was proposed.
     LongerHistoryProves,
+    /// What a worker answers to be asked a query is not sent: it is part of the next task.
+    AheadProvesNothing,
     /// Several activations of one task, rejected updates and queries repeat the number.
     SameHistoryProvesNothing,
     /// Whatever number it has: a query is answered beside the tasks.
@@ -74,10 +85,9 @@ impl Acceptance {
         Self { off: Some(rule) }
     }
 
-    /// Whether the evidence proves that the server accepted what was proposed when the history was
-    /// `before` events long.
-    pub(super) fn proves(self, before: u32, evidence: Evidence<'_>) -> bool {
-        let rule = rule(before, evidence);
+    /// Whether the evidence proves that the server accepted what was proposed.
+    pub(super) fn proves(self, proposed: Proposed, evidence: Evidence<'_>) -> bool {
+        let rule = rule(proposed, evidence);
         #[cfg(test)]
         if self.off == Some(rule) {
             return !rule.proves();
@@ -87,10 +97,11 @@ impl Acceptance {
 }
 
 /// The rule that decides.
-fn rule(before: u32, evidence: Evidence<'_>) -> Rule {
+fn rule(proposed: Proposed, evidence: Evidence<'_>) -> Rule {
     match evidence {
+        _ if proposed.ahead => Rule::AheadProvesNothing,
         Evidence::Activation(activation) if activation.is_query_only() => Rule::QueryProvesNothing,
-        Evidence::Activation(activation) if activation.history_length > before => {
+        Evidence::Activation(activation) if activation.history_length > proposed.history_length => {
             Rule::LongerHistoryProves
         }
         Evidence::Activation(_) => Rule::SameHistoryProvesNothing,

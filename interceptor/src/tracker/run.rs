@@ -13,7 +13,7 @@ use omnitrace_store::key::Step as StepKey;
 use omnitrace_store::row::{Micros, Phase, RunKey, RunRow, Source, Status};
 
 use super::Rows;
-use super::acceptance::{Acceptance, Evidence};
+use super::acceptance::{Acceptance, Evidence, Proposed};
 use super::step::{Cancellation, Step, StepId};
 use crate::observe::{Activation, Failure, RunStart};
 use crate::policy::{Policy, Redacted};
@@ -25,7 +25,10 @@ pub(crate) struct RunTracker {
     row: RunRow,
     /// Workflow time of the last activation.
     clock: Micros,
+    /// Whether a local activity's end was the last to move it.
+    clock_is_local: bool,
     history_length: u32,
+    ahead: Ahead,
     replaying: bool,
     open: HashMap<StepId, Step>,
     pending: Vec<Pending>,
@@ -38,6 +41,18 @@ pub(crate) struct RunTracker {
     cancel_requested: bool,
     /// Durations, in milliseconds, of backoffs whose timer the next commands start.
     backoffs: Vec<i64>,
+}
+
+/// Whether the last activation was ahead of its task: to answer a query that came in a task of its own,
+/// core gives the workflow all events that there are, and sends the commands with the next workflow
+/// task. What came and what was commanded then belongs to that task, at its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ahead {
+    No,
+    /// The history grew, and no task began: workflow time stood still.
+    Perhaps,
+    /// And then the query came.
+    Yes,
 }
 
 /// What the open task proposed, in order.
@@ -88,7 +103,9 @@ impl RunTracker {
         Self {
             row,
             clock: 0,
+            clock_is_local: false,
             history_length: 0,
+            ahead: Ahead::No,
             replaying: false,
             open: HashMap::new(),
             pending: Vec::new(),
@@ -121,11 +138,27 @@ impl RunTracker {
         policy: &Policy,
         rows: &mut Rows,
     ) {
-        if acceptance.proves(self.history_length, Evidence::Activation(&activation)) {
+        if acceptance.proves(self.proposed(), Evidence::Activation(&activation)) {
             self.accept(policy, rows);
         }
         if activation.is_query_only() {
+            if self.ahead == Ahead::Perhaps && activation.is_direct_query() {
+                self.ahead = Ahead::Yes;
+            }
             return;
+        }
+        let moved = activation.at > self.clock;
+        if activation.history_length > self.history_length {
+            if self.ahead == Ahead::Yes {
+                self.put_off(activation.at, policy, rows);
+            }
+            self.ahead = match moved || self.clock_is_local {
+                true => Ahead::No,
+                false => Ahead::Perhaps,
+            };
+            self.clock_is_local &= !moved;
+        } else {
+            self.clock_is_local |= moved;
         }
         self.history_length = activation.history_length;
         self.clock = activation.at;
@@ -144,10 +177,43 @@ impl RunTracker {
         policy: &Policy,
         rows: &mut Rows,
     ) {
-        if acceptance.proves(self.history_length, evidence) {
+        if acceptance.proves(self.proposed(), evidence) {
             self.accept(policy, rows);
         }
         rows.left.push(self.row.key);
+    }
+
+    fn proposed(&self) -> Proposed {
+        Proposed {
+            history_length: self.history_length,
+            ahead: self.ahead == Ahead::Yes,
+        }
+    }
+
+    /// What is pending belongs to the task that begins now.
+    fn put_off(&mut self, at: Micros, policy: &Policy, rows: &mut Rows) {
+        for pending in &mut self.pending {
+            match pending {
+                Pending::Opened(id) => {
+                    if let Some(step) = self.open.get_mut(id) {
+                        step.started_at = step.started_at.map(|_| at);
+                        if !step.accepted {
+                            step.scheduled_at = at;
+                            let row = step.row(&self.row.key, Phase::Provisional, policy);
+                            rows.events.push(row);
+                        }
+                    }
+                }
+                Pending::Closed(step) => {
+                    step.ended_at = Some(at);
+                    if !step.accepted {
+                        step.scheduled_at = at;
+                    }
+                }
+                Pending::Run { at: closed_at, .. } => *closed_at = at,
+                Pending::CancelRequested(_) => {}
+            }
+        }
     }
 
     /// The server accepted what was pending.

@@ -213,6 +213,57 @@ fn then(mut seen: Vec<Seen>, more: impl IntoIterator<Item = Seen>) -> Vec<Seen> 
     seen
 }
 
+fn query(direct: bool) -> Job {
+    Job::Query { direct }
+}
+
+/// A run whose timer fired, and which is asked a query before a task tells it so. That task begins with
+/// something else, and cancels what was commanded.
+fn ahead() -> Vec<Seen> {
+    then(
+        began(),
+        [
+            activation(10, 7, vec![Job::TimerFired { seq: 1 }]),
+            completion(vec![timer(2)]),
+            activation(10, 7, vec![query(true)]),
+            completion(vec![]),
+            activation(20, 9, vec![]),
+            completion(vec![Command::CancelTimer { seq: 2 }]),
+        ],
+    )
+}
+
+#[test]
+fn what_reached_a_workflow_for_a_query_has_the_time_of_the_next_task() {
+    let seen = then(ahead(), [activation(30, 13, vec![])]);
+    let (_, events) = recorded(seen, Acceptance::default());
+    assert_eq!(events["timer:1:timer:1"].ended_at, Some(20));
+
+    // A local activity's end may be later than the next task's start: then that one is a task.
+    let resolved = Job::ActivityResolved {
+        seq: 1,
+        outcome: Outcome::Completed(None),
+    };
+    let seen = vec![
+        activation(10, 3, vec![start()]),
+        completion(vec![local(1)]),
+        activation(50, 3, vec![resolved]),
+        completion(vec![timer(1)]),
+        activation(50, 8, vec![Job::TimerFired { seq: 1 }]),
+        completion(vec![timer(2)]),
+        activation(50, 8, vec![query(true)]),
+        completion(vec![]),
+        activation(60, 12, vec![]),
+    ];
+    let expected = [
+        "+run running -",
+        "=activity:1:Local:0 completed",
+        "=timer:1:timer:1 completed",
+        "+timer:2:timer:1 running",
+    ];
+    assert_eq!(rows(seen, Acceptance::default()), expected);
+}
+
 macro_rules! scenarios {
     ($($name:ident: $rule:ident, $seen:expr => $expected:expr;)+) => {
         $(#[test] fn $name() { shows(Rule::$rule, $seen, &$expected); })+
@@ -239,7 +290,14 @@ scenarios! {
         ];
 
     a_query_accepts_nothing_whatever_its_number: QueryProvesNothing,
-        then(began(), [activation(20, 8, vec![Job::Query])]) => PROPOSED;
+        then(began(), [activation(20, 8, vec![query(false)])]) => PROPOSED;
+
+    what_is_answered_to_be_asked_a_query_is_accepted_with_the_next_task: AheadProvesNothing,
+        ahead() => [
+            "+run running -",
+            "~timer:1:timer:1 completed",
+            "?timer:2:timer:1 running",
+        ];
 
     an_ending_run_is_closed: EndingProves,
         then(closing(), [evicted(Eviction::ExecutionEnding, 8)])
@@ -332,7 +390,7 @@ fn a_query_between_two_tasks_does_not_hide_what_the_later_one_accepts() {
     let seen = then(
         began(),
         [
-            activation(10, 3, vec![Job::Query]),
+            activation(10, 3, vec![query(true)]),
             completion(vec![]),
             activation(20, 8, vec![]),
         ],

@@ -94,7 +94,7 @@ impl RunTracker {
                 self.close(status, self.clock, None, Some(failure), policy);
                 rows.runs.push(self.row.clone());
             }
-            Job::Query | Job::Evicted(_) => {}
+            Job::Query { .. } | Job::Evicted(_) => {}
         }
     }
 
@@ -108,8 +108,11 @@ impl RunTracker {
         if let Some(step) = self.open.get_mut(&id) {
             step.status = Status::Running;
             change(step);
-            rows.events
-                .push(step.row(&self.row.key, Phase::Open, policy));
+            // As below: that it started is a fact, when is not yet.
+            let mut row = step.row(&self.row.key, Phase::Open, policy);
+            row.source = Source::Inferred;
+            rows.events.push(row);
+            self.pending.push(Pending::Opened(id));
         }
     }
 
