@@ -80,6 +80,12 @@ counters! {
     MarksDropped = "marks.dropped",
     /// Writes that the database refused, to be tried again.
     WriteErrors = "store.write_errors",
+    /// Spans that the collector acknowledged.
+    SpansExported = "spans.exported",
+    /// Spans dropped: without a store they found no room, or the collector would never take them.
+    SpansDropped = "spans.dropped",
+    /// Times that the collector did not take what it was sent.
+    ExportErrors = "export.errors",
     /// Runs recorded because of the sampling rate or their caller.
     RunsSampled = "runs.sampled",
     /// Runs left out by the sampling rate.

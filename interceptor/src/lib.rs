@@ -8,13 +8,16 @@
 //! - [`config`]: settings and the environment variables that they are read from
 //! - [`history`]: Temporal's own history as rows
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
+//! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
 pub mod config;
 pub mod history;
 pub mod policy;
+pub mod telemetry;
 
 mod attempt;
+mod breaker;
 mod clock;
 mod counters;
 mod observe;
@@ -26,6 +29,7 @@ mod sdk;
 mod tracker;
 mod writer;
 
+pub use breaker::Breaker;
 pub use counters::Counter;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
@@ -33,4 +37,3 @@ pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage
 pub use sdk::{
     ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder, WorkflowInterceptorConstructor,
 };
-pub use writer::Breaker;

@@ -9,6 +9,7 @@ use omnitrace_store::{DatabaseUrl, OpenOptions, ProcessReport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::breaker::Breaker;
 use crate::clock;
 use crate::config::{DEFAULT_SPOOL_FOLDER, DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
@@ -18,7 +19,8 @@ use crate::queue::Queue;
 use crate::recorder::Recorder;
 use crate::sampling::Sampling;
 use crate::sdk::{self, ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};
-use crate::writer::{self, Breaker, Control, Gauges, SpoolOptions, WriterOptions};
+use crate::telemetry;
+use crate::writer::{self, Control, Gauges, SpoolOptions, WriterOptions};
 
 /// Namespace of runs that are told by hand.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -258,6 +260,11 @@ impl OmniTrace {
         self.gauges.breaker()
     }
 
+    /// Whether spans are being sent to the collector.
+    pub fn export_breaker(&self) -> Breaker {
+        self.gauges.export_breaker()
+    }
+
     /// Bytes of observations that wait for the writer now.
     pub fn queue_bytes(&self) -> usize {
         self.recording.as_ref().map_or(0, |r| r.queue.used())
@@ -291,6 +298,7 @@ fn start_writer(
         buffer_bytes: queue_bytes.saturating_mul(BUFFER_PER_QUEUE),
         database: database(settings),
         spool: spool(settings),
+        telemetry: settings.clone(),
         process,
     };
     let lost = queue.lost().clone();
@@ -316,6 +324,10 @@ impl Settings {
         let mut options = OpenOptions::default();
         options.max_events_per_run = self.max_events_per_run;
         options.migrate = self.migrate;
+        let telemetry = &self.telemetry;
+        options.export = telemetry
+            .exports_spans()
+            .then(|| telemetry::grace(&telemetry.batching));
         options
     }
 

@@ -42,9 +42,12 @@ pub(crate) struct Lineage<'a> {
 impl Lineage<'_> {
     /// Continue-as-new and cron begin new traces; retries and resets go on in theirs.
     pub(crate) fn trace_id(&self) -> String {
-        let origin = match self.trigger {
-            "continue_as_new" => self.continued_from_run_id.unwrap_or(self.run_id),
-            "cron" => self.run_id,
+        let origin = match (self.trigger, self.continued_from_run_id) {
+            ("continue_as_new", Some(before)) => {
+                let before = RunKey::new(self.namespace, self.workflow_id, before);
+                return ids::continued_trace_id(&before);
+            }
+            ("cron", _) => self.run_id,
             _ => self.first_execution_run_id.unwrap_or(self.run_id),
         };
         ids::trace_id(self.namespace, self.workflow_id, origin)

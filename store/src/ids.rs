@@ -18,6 +18,17 @@ pub fn trace_id(namespace: &str, workflow_id: &str, first_execution_run_id: &str
         .to_owned()
 }
 
+/// The trace id of the run that continues this one as new, 32 hex digits.
+pub fn continued_trace_id(run: &RunKey) -> String {
+    hash(&[
+        "omnitrace/continued/1",
+        &run.namespace,
+        &run.workflow_id,
+        &run.run_id,
+    ])[..32]
+        .to_owned()
+}
+
 /// The span id of an event, 16 hex digits; the run's own span has the empty key.
 pub fn span_id(run: &RunKey, event_key: &str) -> String {
     hash(&[
@@ -61,5 +72,6 @@ mod tests {
             trace_id("default", "order-1", "run-1"),
             "c67c7aadf9b8a0a184cb5dac0b6cdf0d"
         );
+        assert_eq!(continued_trace_id(&run), "a56cda6080d7d30766c3a8d6f8dce8b4");
     }
 }

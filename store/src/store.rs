@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::postgres::{PostgresStore, PostgresUrl};
 use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
+use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
 use crate::sql::read;
 use crate::sqlite::SqliteStore;
@@ -40,6 +41,9 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// How long a write waits for another process that holds an SQLite file.
     pub busy_timeout: Duration,
+    /// Rows that close are noted for export as spans; after so long any process may send them. `None`
+    /// notes none.
+    pub export: Option<Duration>,
 }
 
 impl Default for OpenOptions {
@@ -49,6 +53,7 @@ impl Default for OpenOptions {
             migrate: true,
             read_only: false,
             busy_timeout: DEFAULT_BUSY_TIMEOUT,
+            export: None,
         }
     }
 }
@@ -167,6 +172,45 @@ pub struct WriteReport {
     pub cut_events: u64,
     /// Provisional rows refused because their run is closed.
     pub ghost_events: u64,
+    /// Rows that closed in this write and are to be exported; see [`OpenOptions::export`].
+    pub to_export: Vec<SpanKey>,
+}
+
+/// Names a row that becomes a span.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpanKey {
+    /// The run.
+    pub run: RunKey,
+    /// Key of the event; the run itself has the empty one.
+    pub event_key: String,
+}
+
+impl SpanKey {
+    /// The run itself.
+    pub fn of_run(run: RunKey) -> Self {
+        Self {
+            run,
+            event_key: String::new(),
+        }
+    }
+
+    /// Whether it is the run itself.
+    pub fn is_run(&self) -> bool {
+        self.event_key.is_empty()
+    }
+}
+
+/// Rows of one run that are to be exported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanRows {
+    /// The run.
+    pub run: RunRow,
+    /// Whether it is to be exported itself.
+    pub itself: bool,
+    /// Trace of the run before it in the chain, if that is stored.
+    pub continued_from_trace: Option<String>,
+    /// Events to be exported.
+    pub events: Vec<EventRow>,
 }
 
 impl std::ops::AddAssign for WriteReport {
@@ -487,6 +531,32 @@ impl Store {
             time: None,
         };
         either!(self, store => store.transact(&lease).await)
+    }
+
+    /// Rows that wait for export so long that any process may send them, under a lease.
+    ///
+    /// # Errors
+    /// When the database did not answer.
+    pub async fn export_due(&self, limit: u32) -> Result<Vec<SpanKey>, WriteError> {
+        let due = Due { limit };
+        either!(self, store => store.transact(&due).await)
+    }
+
+    /// Those rows of these keys that were not exported, and whose run is stored.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn unexported(&self, keys: &[SpanKey]) -> Result<Vec<SpanRows>, ReadError> {
+        either!(self, store => export::unexported(store, keys).await)
+    }
+
+    /// Marks rows as exported.
+    ///
+    /// # Errors
+    /// When the database did not take it; they may be sent again then.
+    pub async fn exported(&self, keys: &[SpanKey]) -> Result<(), WriteError> {
+        let exported = Exported(keys);
+        either!(self, store => store.transact(&exported).await)
     }
 
     /// Runs that are stored as open or incomplete, oldest first.

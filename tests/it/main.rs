@@ -18,5 +18,6 @@ mod probes;
 mod recording;
 mod replay;
 mod sampling;
+mod spans;
 mod standalone;
 mod workflows;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
+use crate::tools::jaeger::Jaeger;
 use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
@@ -28,6 +29,10 @@ const SERVER_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL";
 const PROGRAM_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_BIN";
 /// Where they find one that serves standalone activities.
 const STANDALONE_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
+/// Where they find a Jaeger's query API: `host:port`.
+const JAEGER_VARIABLE: &str = "OMNITRACE_TEST_JAEGER";
+/// And where it takes spans, by gRPC and by HTTP.
+const JAEGER_OTLP_VARIABLES: [&str; 2] = ["OMNITRACE_TEST_OTLP_GRPC", "OMNITRACE_TEST_OTLP_HTTP"];
 /// Over how many runs memory is compared, when all tests run.
 const RUNS_VARIABLE: (&str, &str) = ("OMNITRACE_TEST_RUNS", "10000");
 /// Settings of the user that must not change what a test sees.
@@ -151,6 +156,13 @@ fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
         if let Some(standalone) = &temporal.standalone {
             command.env(STANDALONE_VARIABLE, standalone.address());
         }
+        if let Some(jaeger) = &temporal.jaeger {
+            let [grpc, http] = JAEGER_OTLP_VARIABLES;
+            command
+                .env(JAEGER_VARIABLE, jaeger.query())
+                .env(grpc, jaeger.grpc())
+                .env(http, jaeger.http());
+        }
     }
     if let Some(server) = &servers.postgres {
         command.env(POSTGRES_VARIABLE, server.url());
@@ -173,6 +185,7 @@ pub(crate) fn is_hidden(name: &str) -> bool {
 struct TestServers {
     ours: Option<(DevServer, PathBuf)>,
     standalone: Option<Server>,
+    jaeger: Option<Jaeger>,
 }
 
 impl TestServers {
@@ -201,14 +214,28 @@ impl TestServers {
                 program,
             )),
         };
-        Ok(Self { ours, standalone })
+        let jaeger = match given(JAEGER_VARIABLE) {
+            Some((name, address)) => {
+                say::line("jaeger", format_args!("at {address} ({name})"));
+                None
+            }
+            None => Some(Jaeger::start(host)?),
+        };
+        Ok(Self {
+            ours,
+            standalone,
+            jaeger,
+        })
     }
 
     fn wait(&mut self) -> Result<(), Error> {
         if let Some((server, _)) = &mut self.ours {
             server.wait_ready()?;
         }
-        self.standalone.as_mut().map_or(Ok(()), Server::wait_ready)
+        if let Some(server) = &mut self.standalone {
+            server.wait_ready()?;
+        }
+        self.jaeger.as_mut().map_or(Ok(()), Jaeger::wait_ready)
     }
 }
 

@@ -140,6 +140,11 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// Whether spans are sent.
+    pub fn exports_spans(&self) -> bool {
+        self.enabled && self.backends.contains(&Backend::Otel)
+    }
+
     /// Reads all of it.
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let enabled = r.boolean(

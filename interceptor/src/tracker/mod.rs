@@ -28,6 +28,8 @@ pub(crate) struct Rows {
     pub(crate) events: Vec<EventRow>,
     /// What the caller of a run that begins said of sampling.
     pub(crate) began: Option<(RunKey, Option<bool>)>,
+    /// Whether they tell what was told when it happened.
+    pub(crate) replayed: bool,
     /// Runs that are in the cache no longer.
     pub(crate) left: Vec<RunKey>,
 }
@@ -91,6 +93,8 @@ impl Trackers {
             Job::Evicted(reason) => Some(*reason),
             _ => None,
         });
+        // What is accepted now was proposed then.
+        rows.replayed = run.is_replaying();
         match eviction {
             None => {
                 run.activation(activation, self.acceptance, policy, &mut rows);
@@ -125,6 +129,7 @@ impl Trackers {
                 .get_mut(&worker)
                 .and_then(|runs| runs.get_mut(&completion.run_id))
         {
+            rows.replayed = run.is_replaying();
             run.commands(commands, policy, &mut rows);
             rows.seen_by(run.source());
         }

@@ -122,6 +122,11 @@ impl RunTracker {
         &self.row.key
     }
 
+    /// Whether what it was told last is replayed.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.replaying
+    }
+
     pub(super) fn source(&self) -> Source {
         self.row.source
     }

@@ -3,13 +3,14 @@
 //! Invariant: every row that is made is counted as offered, and ends as exactly one of stored,
 //! unchanged, sampled out or dropped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy};
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Source, Status};
 use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::buffer::Put;
 use super::waiting::Waiting;
@@ -21,6 +22,7 @@ use crate::queue::{Item, Lost, Observation, Subject};
 use crate::recorder::{Explicit, ExplicitRuns};
 use crate::sampling::{self, Held, Sampling};
 use crate::sdk::{Observed, Seen};
+use crate::telemetry::{OfRun, SpanShape, event_span, run_span};
 use crate::tracker::{Rows, Trackers};
 
 pub(super) struct Intake {
@@ -36,6 +38,8 @@ pub(super) struct Intake {
     held: Held,
     pub(super) waiting: Waiting,
     has_store: bool,
+    /// Spans of rows that are stored nowhere, where spans are sent.
+    unstored: Option<Unstored>,
     counters: Counters,
     lost: Lost,
     process_id: String,
@@ -54,6 +58,7 @@ impl Intake {
         slow_ms: i64,
         waiting: Waiting,
         has_store: bool,
+        spans: Option<SpanShape>,
         counters: Counters,
         lost: Lost,
         process_id: String,
@@ -69,6 +74,7 @@ impl Intake {
             held: Held::new(counters.clone()),
             waiting,
             has_store,
+            unstored: spans.filter(|_| !has_store).map(Unstored::new),
             counters,
             lost,
             process_id,
@@ -191,14 +197,21 @@ impl Intake {
         {
             self.decide(&run, &row.trace_id, parent_sampled, true);
         }
-        for row in rows.events {
+        for mut row in rows.events {
+            if self.unstored.is_some() && rows.replayed {
+                row.source = row.source.min(Source::History);
+            }
             if let Some(reason) = sampling::step_reason(&row, self.slow_ms) {
                 self.promote(&row.run, reason);
             }
             let sampled = self.is_sampled(&row.run, None);
             self.event_row(row, sampled, Some(seq));
         }
-        for row in rows.runs {
+        for mut row in rows.runs {
+            self.follow_trace(&row.key, &row.trace_id);
+            if self.unstored.is_some() && rows.replayed {
+                row.source = row.source.min(Source::History);
+            }
             self.run_row(row, Some(seq));
         }
         for run in rows.left {
@@ -225,6 +238,12 @@ impl Intake {
             );
         }
         self.decided.insert(run.clone(), why);
+    }
+
+    fn follow_trace(&mut self, run: &RunKey, trace_id: &str) {
+        if let Some(unstored) = &mut self.unstored {
+            unstored.follow(run, trace_id);
+        }
     }
 
     /// A worker has the run in its cache no longer. Another one of this process may.
@@ -350,6 +369,7 @@ impl Intake {
             let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
             let begins = attempt.attempt == 1 && matches!(seen, AttemptSeen::Started);
             self.decide(run, &trace_id, attempt.sampled, begins);
+            self.follow_trace(run, &trace_id);
         }
         let sampled = self.is_sampled(&attempt.run, attempt.sampled);
         let (event, run) = attempt::rows(attempt, seen, &self.policy);
@@ -365,6 +385,7 @@ impl Intake {
     fn explicit(&mut self, explicit: Explicit) {
         let run = explicit.run.clone();
         self.decide(&run, &explicit.trace_id, None, explicit.is_start());
+        self.follow_trace(&run, &explicit.trace_id);
         let (event, row) = self.explicit.rows(explicit, &self.policy);
         if let Some(event) = event {
             let sampled = self.is_sampled(&run, None);
@@ -392,12 +413,18 @@ impl Intake {
 
     fn put_event(&mut self, row: EventRow, seq: Option<u64>) {
         let run = row.run.clone();
+        if let Some(unstored) = &mut self.unstored {
+            unstored.event(&row);
+        }
         let put = self.waiting.event(row);
         self.placed(put, &run, seq);
     }
 
     fn put_run(&mut self, row: RunRow, seq: Option<u64>) {
         let run = row.key.clone();
+        if let Some(unstored) = &mut self.unstored {
+            unstored.run(&row);
+        }
         let put = self.waiting.run(row);
         self.placed(put, &run, seq);
     }
@@ -415,6 +442,12 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// Spans of what closed since the last call and is stored nowhere.
+    pub(super) fn take_closed(&mut self) -> Vec<SpanData> {
+        let unstored = self.unstored.as_mut();
+        unstored.map_or_else(Vec::new, |unstored| std::mem::take(&mut unstored.closed))
     }
 
     /// Looks after what has no event of its own.
@@ -474,5 +507,63 @@ impl Intake {
         self.mark_losses();
         self.decided.clear();
         self.trackers.forget_all();
+    }
+}
+
+/// Runs whose trace is remembered.
+const MAX_TRACES: usize = 10_000;
+
+/// Rows become spans here where there is no store to tell which of them are new: those that a worker
+/// saw live, so none of a replay.
+struct Unstored {
+    shape: SpanShape,
+    /// Traces of the runs that were followed last: an attempt may end when its run has left the cache.
+    traces: HashMap<RunKey, String>,
+    /// Those runs, the oldest first.
+    order: VecDeque<RunKey>,
+    closed: Vec<SpanData>,
+}
+
+impl Unstored {
+    fn new(shape: SpanShape) -> Self {
+        Self {
+            shape,
+            traces: HashMap::new(),
+            order: VecDeque::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    fn follow(&mut self, run: &RunKey, trace_id: &str) {
+        if self.traces.contains_key(run) {
+            return;
+        }
+        if self.order.len() >= MAX_TRACES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.traces.remove(&oldest);
+        }
+        self.order.push_back(run.clone());
+        self.traces.insert(run.clone(), trace_id.to_owned());
+    }
+
+    fn run(&mut self, row: &RunRow) {
+        if row.phase == Phase::Closed && row.source == Source::Live {
+            self.closed.push(run_span(row, None, &self.shape));
+        }
+    }
+
+    fn event(&mut self, row: &EventRow) {
+        let is_over = row.source == Source::Live || row.status == Status::Lost;
+        if row.phase == Phase::Closed
+            && is_over
+            && let Some(trace_id) = self.traces.get(&row.run)
+        {
+            let run = OfRun {
+                trace_id,
+                closed_at: None,
+            };
+            self.closed.push(event_span(row, run, &self.shape));
+        }
     }
 }

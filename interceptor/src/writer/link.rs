@@ -7,43 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, Promotion, Store, WriteError, WriteReport};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-const MIN_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
-
-/// Refusals in a row after which the database is asked with something small first.
-const TRIPS_AFTER: u32 = 5;
+use crate::breaker::{Breaker, Refusals};
 
 /// How long a write may take, as over a connection that was cut without a word.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-
-/// A circuit breaker's state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Breaker {
-    /// The database takes rows.
-    #[default]
-    Closed,
-    /// It refused several times in a row, and is left alone for a while.
-    Open,
-    /// It is asked whether it takes one row.
-    HalfOpen,
-}
-
-impl Breaker {
-    /// As it is reported.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-}
 
 /// What a finished call brought.
 #[derive(Debug)]
@@ -61,12 +32,7 @@ pub(crate) struct Link {
     running: Option<JoinHandle<(Option<Store>, Done)>>,
     /// What the running call writes, should it be cut off.
     writing: Arc<Batch>,
-    backoff: ExponentialBackoff,
-    not_before: Option<Instant>,
-    /// Refusals since the last success.
-    refusals: u32,
-    /// The last error, until a write succeeds.
-    pub(crate) error: Option<String>,
+    pub(crate) refusals: Refusals,
 }
 
 impl Link {
@@ -77,10 +43,7 @@ impl Link {
             store: None,
             running: None,
             writing: Arc::default(),
-            backoff: backoff(),
-            not_before: None,
-            refusals: 0,
-            error: None,
+            refusals: Refusals::none(),
         }
     }
 
@@ -88,28 +51,13 @@ impl Link {
         self.running.is_some()
     }
 
-    /// When the database may be asked again; `None` is now.
-    pub(crate) fn not_before(&self) -> Option<Instant> {
-        self.not_before
-    }
-
-    /// Forgets how long to wait, as when someone asks for a flush.
-    pub(crate) fn hurry(&mut self) {
-        self.not_before = None;
-        self.backoff = backoff();
-    }
-
-    /// Whether the database is to be asked with something small.
-    pub(crate) fn is_tripped(&self) -> bool {
-        self.refusals >= TRIPS_AFTER
-    }
-
     pub(crate) fn breaker(&self) -> Breaker {
-        match (self.is_tripped(), self.is_busy()) {
-            (false, _) => Breaker::Closed,
-            (true, false) => Breaker::Open,
-            (true, true) => Breaker::HalfOpen,
-        }
+        self.refusals.breaker(self.is_busy())
+    }
+
+    /// The open store, unless a call is using it.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// What the running call writes; whether the database takes it will never be known.
@@ -151,11 +99,6 @@ impl Link {
         }));
     }
 
-    /// Whether the database was reached before.
-    pub(crate) fn is_open(&self) -> bool {
-        self.store.is_some()
-    }
-
     /// Begins to ask which runs were promoted.
     pub(crate) fn poll_promotions(&mut self, since: omnitrace_store::row::Micros) {
         if let Some(store) = self.store.take() {
@@ -183,19 +126,8 @@ impl Link {
         self.writing = Arc::default();
         self.store = store;
         match &done {
-            Done::Refused(_, error) => {
-                // Without end: `without_max_times` below.
-                let wait = self.backoff.next().unwrap_or(MAX_BACKOFF);
-                self.not_before = Some(Instant::now() + wait);
-                self.error = Some(error.clone());
-                self.refusals = self.refusals.saturating_add(1);
-            }
-            Done::Written(_) => {
-                self.backoff = backoff();
-                self.not_before = None;
-                self.error = None;
-                self.refusals = 0;
-            }
+            Done::Refused(_, error) => self.refusals.add(error.clone()),
+            Done::Written(_) => self.refusals.clear(),
             Done::Promotions(_) => {}
         }
         done
@@ -206,13 +138,4 @@ impl Link {
             store.close().await;
         }
     }
-}
-
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(MIN_BACKOFF)
-        .with_max_delay(MAX_BACKOFF)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }

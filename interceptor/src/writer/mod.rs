@@ -19,13 +19,15 @@ use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, ProcessReport, WriteRepor
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
+use crate::breaker::Breaker;
 use crate::clock;
+use crate::config::Settings;
 use crate::counters::{Counter, Counters};
 use crate::policy::Policy;
 use crate::queue::{Item, Lost, Receiver};
 use crate::sampling::Sampling;
+use crate::telemetry::{self, Exporter};
 use intake::Intake;
-pub use link::Breaker;
 use link::{Done, Link};
 use spool::Spool;
 pub(crate) use spool::SpoolOptions;
@@ -42,6 +44,8 @@ pub(crate) struct WriterOptions {
     pub(crate) buffer_bytes: usize,
     pub(crate) database: Option<(DatabaseUrl, OpenOptions)>,
     pub(crate) spool: Option<SpoolOptions>,
+    /// What spans are sent by.
+    pub(crate) telemetry: Settings,
     pub(crate) process: ProcessReport,
 }
 
@@ -60,6 +64,7 @@ pub(crate) struct Gauges {
     live_recorders: Arc<AtomicUsize>,
     spool_bytes: Arc<AtomicU64>,
     breaker: Arc<Mutex<Breaker>>,
+    export_breaker: Arc<Mutex<Breaker>>,
 }
 
 impl Gauges {
@@ -72,12 +77,16 @@ impl Gauges {
     }
 
     pub(crate) fn breaker(&self) -> Breaker {
-        *self.locked_breaker()
+        *locked(&self.breaker)
     }
 
-    fn locked_breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn export_breaker(&self) -> Breaker {
+        *locked(&self.export_breaker)
     }
+}
+
+fn locked(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
+    breaker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How often the writer looks after what has no event of its own.
@@ -126,6 +135,7 @@ pub(crate) fn start(
 struct Writer {
     intake: Intake,
     link: Option<Link>,
+    exporter: Option<Exporter>,
     counters: Counters,
     gauges: Gauges,
     flush: Duration,
@@ -144,13 +154,17 @@ enum Next {
     Item(Option<Item>),
     Control(Option<Control>),
     Done(Done),
+    Exported(telemetry::Done),
     Write,
+    Export,
     Tick,
 }
 
 impl Writer {
     fn new(options: WriterOptions, counters: Counters, lost: Lost, gauges: Gauges) -> Self {
         let has_store = options.database.is_some();
+        let (host, id) = (&options.process.host, &options.process.id);
+        let exporter = Exporter::new(&options.telemetry, host, id, counters.clone());
         let buffer = buffer::Buffer::new(if has_store { options.buffer_bytes } else { 0 });
         let spool = options.spool.filter(|_| has_store);
         let spool = spool.map(|spool| Spool::new(spool, &options.process.id));
@@ -162,10 +176,12 @@ impl Writer {
                 options.slow_ms,
                 Waiting::new(buffer, spool, counters.clone()),
                 has_store,
+                exporter.as_ref().map(Exporter::shape).cloned(),
                 counters.clone(),
                 lost,
                 options.process.id.clone(),
             ),
+            exporter,
             counters,
             gauges,
             flush: options.flush,
@@ -185,11 +201,14 @@ impl Writer {
         let mut has_handle = true;
         loop {
             let write_at = self.write_at();
+            let export_at = self.exporter.as_ref().and_then(Exporter::next_at);
             let next = tokio::select! {
                 biased;
                 control = control.recv(), if has_handle => Next::Control(control),
                 done = done(&mut self.link) => Next::Done(done),
+                done = exported(&mut self.exporter) => Next::Exported(done),
                 () = sleep_until(write_at) => Next::Write,
+                () = sleep_until(export_at) => Next::Export,
                 _ = tick.tick() => Next::Tick,
                 item = items.recv() => Next::Item(item),
             };
@@ -210,7 +229,7 @@ impl Writer {
                     self.intake.waiting.seal();
                     self.flushes.push(reply);
                     if let Some(link) = &mut self.link {
-                        link.hurry();
+                        link.refusals.hurry();
                     }
                     self.answer_flushes();
                 }
@@ -224,7 +243,17 @@ impl Writer {
                     self.finish(done);
                     self.answer_flushes();
                 }
+                Next::Exported(done) => {
+                    if let Some(exporter) = &mut self.exporter {
+                        exporter.finish(done);
+                    }
+                }
                 Next::Write => self.write(false),
+                Next::Export => {
+                    if let Some(exporter) = &mut self.exporter {
+                        exporter.begin();
+                    }
+                }
                 Next::Tick => self.tick(),
             }
             self.after_intake();
@@ -270,6 +299,13 @@ impl Writer {
         self.gauges.live_recorders.store(live, Ordering::Relaxed);
         let spooled = self.intake.waiting.spool_bytes();
         self.gauges.spool_bytes.store(spooled, Ordering::Relaxed);
+        if let Some(exporter) = &mut self.exporter {
+            let closed = self.intake.take_closed();
+            if !closed.is_empty() {
+                exporter.unstored(closed);
+            }
+            *locked(&self.gauges.export_breaker) = exporter.breaker();
+        }
         if self.intake.waiting.is_empty() {
             self.waiting_since = None;
         } else if self.waiting_since.is_none() {
@@ -286,17 +322,14 @@ impl Writer {
         } else {
             self.waiting_since? + self.flush
         };
-        Some(
-            link.not_before()
-                .map_or(due, |not_before| due.max(not_before)),
-        )
+        Some((link.refusals.not_before()).map_or(due, |not_before| due.max(not_before)))
     }
 
     fn write(&mut self, last: bool) {
         let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
             return;
         };
-        let mut batch = if link.is_tripped() {
+        let mut batch = if link.refusals.is_tripped() {
             // The report alone.
             self.origin = Origin::Memory;
             Batch::default()
@@ -308,7 +341,7 @@ impl Writer {
         let report_due = self
             .reported_at
             .is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if report_due || last || link.error.is_some() {
+        if report_due || last || link.refusals.error.is_some() {
             self.reported_at = Some(Instant::now());
             self.process.updated_at = clock::now();
             self.process.counters = self.counters.snapshot();
@@ -321,15 +354,19 @@ impl Writer {
 
     fn tell_breaker(&self) {
         if let Some(link) = &self.link {
-            *self.gauges.locked_breaker() = link.breaker();
+            *locked(&self.gauges.breaker) = link.breaker();
         }
     }
 
     fn finish(&mut self, done: Done) {
         match done {
-            Done::Written(report) => {
+            Done::Written(mut report) => {
                 self.intake.waiting.stored(self.origin);
                 self.count(&report);
+                if let Some(exporter) = &mut self.exporter {
+                    let store = self.link.as_ref().and_then(Link::store);
+                    exporter.closed(std::mem::take(&mut report.to_export), store);
+                }
             }
             Done::Refused(batch, error) => {
                 if self.counters.get(Counter::WriteErrors) == 0 {
@@ -386,11 +423,13 @@ impl Writer {
         let reports = self
             .reported_at
             .is_none_or(|at| at.elapsed() >= REPORT_EVERY)
-            && link.not_before().is_none_or(|at| at <= Instant::now())
-            && self.counters.snapshot() != self.process.counters;
+            && (link.refusals.not_before()).is_none_or(|at| at <= Instant::now())
+            && (self.counters.snapshot() != self.process.counters
+                // Others may have left spans there.
+                || self.exporter.as_ref().is_some_and(|e| !e.has_store()));
         if reports {
             self.write(false);
-        } else if self.intake.holds_rows() && link.is_open() {
+        } else if self.intake.holds_rows() && link.store().is_some() {
             link.poll_promotions(now.saturating_sub(window));
         }
     }
@@ -400,7 +439,7 @@ impl Writer {
         self.intake.end();
         self.after_intake();
         if let Some(link) = &mut self.link {
-            link.hurry();
+            link.refusals.hurry();
         }
         let mut reported = false;
         while let Some(link) = &mut self.link {
@@ -416,7 +455,7 @@ impl Writer {
             if self.intake.waiting.is_empty() && reported {
                 break;
             }
-            let at = link.not_before().unwrap_or_else(Instant::now);
+            let at = (link.refusals.not_before()).unwrap_or_else(Instant::now);
             if at >= deadline {
                 break;
             }
@@ -427,7 +466,7 @@ impl Writer {
         }
         let left = self.intake.waiting.leave();
         self.counters.add(Counter::RowsDroppedShutdown, left as u64);
-        let error = self.link.as_ref().and_then(|link| link.error.as_deref());
+        let error = (self.link.as_ref()).and_then(|link| link.refusals.error.as_deref());
         let result = match (left, error) {
             (0, _) => Ok(()),
             (rows, Some(error)) => Err(format!("{rows} rows were not stored: {error}")),
@@ -440,6 +479,9 @@ impl Writer {
             // `Err` means: nobody waits for the answer.
             let _ = reply.send(result.clone());
         }
+        if let Some(exporter) = &mut self.exporter {
+            exporter.last(deadline).await;
+        }
         if let Some(link) = &mut self.link {
             // `Err` means: the database is busy; the rows are in it.
             let _ = timeout_at(deadline, link.close()).await;
@@ -451,6 +493,13 @@ impl Writer {
 async fn done(link: &mut Option<Link>) -> Done {
     match link {
         Some(link) => link.done().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn exported(exporter: &mut Option<Exporter>) -> telemetry::Done {
+    match exporter {
+        Some(exporter) => exporter.done().await,
         None => std::future::pending().await,
     }
 }

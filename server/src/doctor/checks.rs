@@ -21,12 +21,16 @@ const NAMED: usize = 5;
 /// What a recording process counts under these names it dropped: observations, and rows.
 const DROPPED: [&str; 2] = ["dropped.", "rows.dropped."];
 
+/// And spans.
+const SPANS: &str = "spans.dropped";
+
 /// Proposals that the server never accepted: nothing is lost with them.
 const GHOST: &str = "ghost";
 
 /// Makes all checks, in an order in which each rests on those before.
 pub(super) async fn all(url: Option<&str>, now: Timestamp) -> Vec<Check> {
     let mut checks = configuration();
+    checks.extend(collector().await);
     checks.extend(stored(url, now).await);
     checks
 }
@@ -50,6 +54,20 @@ fn configuration() -> Vec<Check> {
         Check::warn("variable", finding.to_string(), hint)
     }));
     checks
+}
+
+/// Whether spans could be sent now.
+async fn collector() -> Option<Check> {
+    let (settings, _) = Settings::from_env();
+    let (address, answers) = omnitrace::telemetry::collector(&settings).await?;
+    Some(match answers {
+        Ok(()) => Check::ok("collector", format!("{address} answers")),
+        Err(error) => {
+            let hint = "start it, or look at OTEL_EXPORTER_OTLP_ENDPOINT and its protocol; workers keep \
+                        what is stored until it takes it";
+            Check::warn("collector", format!("{address}: {error}"), hint)
+        }
+    })
 }
 
 async fn stored(url: Option<&str>, now: Timestamp) -> Vec<Check> {
@@ -183,6 +201,7 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
     let mut reasons = std::collections::BTreeMap::new();
     for (name, n) in reports.iter().flat_map(|report| &report.counters) {
         let reason = DROPPED.iter().find_map(|prefix| name.strip_prefix(prefix));
+        let reason = reason.or((name == SPANS).then_some(SPANS));
         if let Some(reason) = reason.filter(|reason| *n > 0 && *reason != GHOST) {
             let total: &mut u64 = reasons.entry(reason).or_default();
             *total = total.saturating_add(*n);
@@ -212,6 +231,10 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
                  `shutdown` with more time, or raise OMNITRACE_SPOOL_BYTES"
             }
             "spool" => "rows that waited on disk could not be read back: look at that disk",
+            SPANS => {
+                "without a store the collector was away too long, or it refused them for good: look at \
+                 its log, or raise OTEL_BSP_MAX_QUEUE_SIZE"
+            }
             "held_full" => {
                 "more runs that sampling left out were open than are held: they are missing if \
                  they failed"

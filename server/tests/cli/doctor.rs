@@ -42,6 +42,28 @@ async fn a_database_without_a_recorder_says_how_to_get_one() {
 }
 
 #[tokio::test]
+async fn a_collector_that_does_not_answer_is_a_warning() {
+    let database = Database::with(&[rows::order()]).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut command = database.command(&["doctor"]);
+    command
+        .env("TELEMETRY_ENABLED", "true")
+        .env("TELEMETRY_BACKEND", "otel")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("collector"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("warn") && line.contains(&format!("http://{address}")),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn json_holds_the_same_checks() {
     let text = Database::full().await.stdout(&["doctor", "--json"]);
     let report: Value = serde_json::from_str(&text).unwrap();

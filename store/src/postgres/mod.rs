@@ -118,8 +118,7 @@ impl PostgresStore {
             // got its locks.
             let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
             let mut transaction = connection.begin_with(begin).await?;
-            let max = self.options.max_events_per_run;
-            let report = job.run(&mut *transaction, max).await?;
+            let report = job.run(&mut *transaction, &self.options).await?;
             transaction.commit().await?;
             Ok(report)
         };

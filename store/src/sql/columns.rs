@@ -219,7 +219,12 @@ pub(crate) struct Columns<'r, R> {
 
 impl<'r, R: Fields> Columns<'r, R> {
     pub(crate) fn new(row: &'r R) -> Self {
-        Self { row, next: 0 }
+        Self::at(row, 0)
+    }
+
+    /// From a column on.
+    pub(crate) fn at(row: &'r R, next: usize) -> Self {
+        Self { row, next }
     }
 
     pub(crate) fn take<T: Field>(&mut self) -> Result<T, sqlx::Error> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::statement::Value;
 use super::{Job, Tables};
+use crate::store::OpenOptions;
 
 /// Nobody needs a lease for longer, and the sum with the time of day must stay a number.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
@@ -22,7 +23,7 @@ pub(crate) struct Lease<'a> {
 impl Job for Lease<'_> {
     type Report = bool;
 
-    async fn run<T: Tables>(&self, tables: &mut T, _: u32) -> Result<bool, sqlx::Error> {
+    async fn run<T: Tables>(&self, tables: &mut T, _: &OpenOptions) -> Result<bool, sqlx::Error> {
         let mut row = vec![
             Value::text(self.namespace),
             Value::text(self.name),

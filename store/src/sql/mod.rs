@@ -3,6 +3,7 @@
 //! Invariant: the same rows are stored and read whatever the database.
 
 pub(crate) mod columns;
+pub(crate) mod export;
 mod fates;
 pub(crate) mod lease;
 pub(crate) mod read;
@@ -13,7 +14,7 @@ pub(crate) mod text;
 pub(crate) mod write;
 
 use self::statement::{Fields, Statement, Value};
-use crate::store::ReadError;
+use crate::store::{OpenOptions, ReadError};
 
 /// Writes a row that is then taken back: on a sound database of either kind, with one parameter.
 pub(crate) const PROBE: &str = "INSERT INTO omnitrace_processes \
@@ -30,7 +31,7 @@ pub(crate) trait Job: Sync {
     fn run<T: Tables>(
         &self,
         tables: &mut T,
-        max_events_per_run: u32,
+        options: &OpenOptions,
     ) -> impl Future<Output = Result<Self::Report, sqlx::Error>> + Send;
 }
 

@@ -4,13 +4,14 @@ use super::columns::{
     Columns, RUN_KEY, event_values, event_written, key_values, read_event, read_run, run_columns,
     run_values, run_written,
 };
+use super::export::note;
 use super::fates::Fates;
 use super::settle::{delete, settle, unreadable};
 use super::write::lock;
 use super::{Job, Tables};
 use crate::repair::plan;
 use crate::row::RunKey;
-use crate::store::{Repair, RepairReport};
+use crate::store::{OpenOptions, Repair, RepairReport};
 
 impl Job for Repair {
     type Report = RepairReport;
@@ -18,7 +19,7 @@ impl Job for Repair {
     async fn run<T: Tables>(
         &self,
         tables: &mut T,
-        max_events_per_run: u32,
+        options: &OpenOptions,
     ) -> Result<RepairReport, sqlx::Error> {
         let run = &self.run.key;
         lock(tables, &[run]).await?;
@@ -53,8 +54,17 @@ impl Job for Repair {
             .await?;
         forget_losses(tables, run).await?;
         let mut fates = Fates::new(&plan.put);
-        settle(tables, &[run], max_events_per_run as usize, &mut fates).await?;
+        let max = options.max_events_per_run as usize;
+        settle(tables, &[run], max, &mut fates).await?;
 
+        if let Some(grace) = options.export {
+            let events: Vec<_> = (plan.put.iter())
+                .map(|row| (row.run.clone(), row.event_key.clone()))
+                .collect();
+            let runs: Vec<_> = plan.run.iter().map(|row| row.key.clone()).collect();
+            // Left to whoever comes by when it is due.
+            note(tables, grace, &events, &runs).await?;
+        }
         let cut_events = fates.report().cut_events;
         Ok(RepairReport {
             changed_run: plan.run.is_some(),

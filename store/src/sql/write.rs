@@ -11,10 +11,10 @@ use super::columns::{
 };
 use super::fates::Fates;
 use super::statement::Value;
-use super::{Job, Tables, columns, settle};
+use super::{Job, Tables, columns, export, settle};
 use crate::derive::scope_text;
 use crate::row::{EventRow, Micros, RunKey, RunRow};
-use crate::store::{Batch, ProcessReport, Promotion, WriteReport};
+use crate::store::{Batch, OpenOptions, ProcessReport, Promotion, WriteReport};
 
 /// The phase of a row that only locks its run, and is gone when the transaction ends. It loses
 /// against every other.
@@ -26,16 +26,16 @@ impl Job for Batch {
     async fn run<T: Tables>(
         &self,
         tables: &mut T,
-        max_events_per_run: u32,
+        options: &OpenOptions,
     ) -> Result<WriteReport, sqlx::Error> {
-        write(tables, self, max_events_per_run).await
+        write(tables, self, options).await
     }
 }
 
 async fn write<T: Tables>(
     tables: &mut T,
     batch: &Batch,
-    max_events_per_run: u32,
+    options: &OpenOptions,
 ) -> Result<WriteReport, sqlx::Error> {
     let touched: BTreeSet<&RunKey> = (batch.runs.iter().map(|row| &row.key))
         .chain(batch.events.iter().map(|row| &row.run))
@@ -53,7 +53,8 @@ async fn write<T: Tables>(
     if let Some(report) = &batch.process {
         process(tables, report).await?;
     }
-    settle::settle(tables, &touched, max_events_per_run as usize, &mut fates).await?;
+    let max = options.max_events_per_run as usize;
+    settle::settle(tables, &touched, max, &mut fates).await?;
     if T::SHARED {
         unlock(tables, &batch.runs, &changed).await?;
     }
@@ -64,6 +65,10 @@ async fn write<T: Tables>(
         .filter_map(|row| changed.take(&row.key))
         .collect();
     report.unchanged_runs = (batch.runs.len() - report.changed_runs.len()) as u64;
+    if let Some(grace) = options.export {
+        let (events, runs) = (&report.changed_events, &report.changed_runs);
+        report.to_export = export::note(tables, grace, events, runs).await?;
+    }
     Ok(report)
 }
 
@@ -161,6 +166,20 @@ pub(super) async fn lock<T: Tables>(
     touched: &[&RunKey],
 ) -> Result<(), sqlx::Error> {
     runs(tables, &[], touched).await.map(drop)
+}
+
+/// Locks those runs that have a row, where the database is shared.
+pub(super) async fn lock_existing<'a, T: Tables>(
+    tables: &mut T,
+    keys: impl Iterator<Item = &'a RunKey>,
+) -> Result<(), sqlx::Error> {
+    if !T::SHARED {
+        return Ok(());
+    }
+    let touched: BTreeSet<&RunKey> = keys.collect();
+    let touched: Vec<&RunKey> = touched.into_iter().collect();
+    let inserted = runs(tables, &[], &touched).await?;
+    unlock(tables, &[], &inserted).await
 }
 
 /// Deletes the rows that only locked a run. The lock itself lasts until the transaction ends.

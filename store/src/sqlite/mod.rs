@@ -75,7 +75,7 @@ impl SqliteStore {
         let Some(connection) = writer.as_mut() else {
             return Err(WriteError::Retry("it is being closed".to_owned()));
         };
-        let report = in_transaction(connection, job, self.0.options.max_events_per_run)
+        let report = in_transaction(connection, job, &self.0.options)
             .await
             .map_err(|e| error::write_error(&e))?;
         if !opened.is_in_place(&self.0.path) {
@@ -157,10 +157,10 @@ impl SqliteStore {
 async fn in_transaction<J: Job>(
     connection: &mut SqliteConnection,
     job: &J,
-    max_events_per_run: u32,
+    options: &OpenOptions,
 ) -> Result<J::Report, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let report = job.run(&mut *transaction, max_events_per_run).await?;
+    let report = job.run(&mut *transaction, options).await?;
     transaction.commit().await?;
     Ok(report)
 }

@@ -10,13 +10,8 @@ use crate::{process, say};
 /// The oldest Go that can build them (an older one from 1.21 on fetches a newer one by itself).
 const GO: (u32, u32) = (1, 21);
 
-/// Builds `package@version` into `folder` and returns the program; none if there is no Go that can.
-pub(crate) fn install(
-    host: &Host,
-    what: &str,
-    package: &str,
-    folder: &Path,
-) -> Result<Option<PathBuf>, Error> {
+/// Go, if it can build them.
+fn find(host: &Host, package: &str) -> Result<Option<PathBuf>, Error> {
     let Some(go) = host.find("go") else {
         return Ok(None);
     };
@@ -26,8 +21,65 @@ pub(crate) fn install(
     }
     say::line(
         "go",
-        format_args!("building {package}: two or three minutes, this once"),
+        format_args!("building {package}: some minutes, this once"),
     );
+    Ok(Some(go))
+}
+
+/// Builds a package of a module that `go install` refuses, because it replaces modules that it needs.
+pub(crate) fn build(
+    host: &Host,
+    what: &str,
+    module: &str,
+    package: &str,
+    folder: &Path,
+) -> Result<Option<PathBuf>, Error> {
+    let Some(go) = find(host, module)? else {
+        return Ok(None);
+    };
+    let mut download = Command::new(&go);
+    download.args(["mod", "download", "-json", module]);
+    let answer = process::capture(&mut download, false)?;
+    let described = serde_json::from_str::<serde_json::Value>(&answer.stdout).unwrap_or_default();
+    let Some(source) = described["Dir"].as_str() else {
+        process::expect(answer.status, &format!("downloading {what} with Go"))?;
+        return Err(Error::Advice(format!(
+            "Go did not say where it put the source of {what}: run `go mod download -json {module}`"
+        )));
+    };
+    // Go keeps its downloads read-only, and has to note what it builds.
+    let copy = folder.join("source");
+    let mut copying = Command::new("cp");
+    copying.arg("-R").arg(source).arg(&copy);
+    process::expect(process::run(&mut copying)?, "copying the source")?;
+    let mut writable = Command::new("chmod");
+    writable.args(["-R", "u+w"]).arg(&copy);
+    process::expect(process::run(&mut writable)?, "making the source writable")?;
+    let program = folder.join("program");
+    let mut build = Command::new(go);
+    build
+        .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+        .arg(&program)
+        .arg(package)
+        .current_dir(&copy)
+        .env("GOWORK", "off")
+        .env_remove("GOOS")
+        .env_remove("GOARCH");
+    let status = process::run_silent(&mut build, &format!("building {what}"))?;
+    process::expect(status, &format!("building {what} with Go (see above)"))?;
+    Ok(Some(program))
+}
+
+/// Builds `package@version` into `folder` and returns the program; none if there is no Go that can.
+pub(crate) fn install(
+    host: &Host,
+    what: &str,
+    package: &str,
+    folder: &Path,
+) -> Result<Option<PathBuf>, Error> {
+    let Some(go) = find(host, package)? else {
+        return Ok(None);
+    };
     let mut install = Command::new(go);
     install
         .args(["install", package])

@@ -4,6 +4,7 @@
 pub(crate) mod cache;
 pub(crate) mod dev_server;
 mod go;
+pub(crate) mod jaeger;
 pub(crate) mod postgres;
 pub(crate) mod protoc;
 pub(crate) mod server;

@@ -2,6 +2,8 @@
 
 #[path = "../contract/cap.rs"]
 mod cap;
+#[path = "../contract/export.rs"]
+mod export;
 mod file;
 #[path = "../contract/lease.rs"]
 mod lease;

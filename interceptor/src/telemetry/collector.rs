@@ -1,0 +1,245 @@
+//! Sending spans to a collector by OTLP.
+//!
+//! Invariant: what it says of an error holds no part of the address and no header.
+
+use std::time::Duration;
+
+use opentelemetry::trace::FutureExt;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
+use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
+use opentelemetry_otlp::{
+    Compression, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::names::{ENVIRONMENT, HOST_NAME, PROCESS_PID, SERVICE_NAME};
+use crate::config::{Otlp, OtlpProtocol, Settings};
+
+const DEFAULT_HTTP: &str = "http://localhost:4318";
+const DEFAULT_GRPC: &str = "http://localhost:4317";
+/// Where spans go with HTTP, below the base address.
+const TRACES_PATH: &str = "/v1/traces";
+
+/// Why spans were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectorError {
+    /// The exporter could not be made.
+    #[error("its settings cannot be used: {0}")]
+    Settings(String),
+    /// It did not answer, or not now; worth trying again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It will never take them.
+    #[error("it refused what was sent: {0}")]
+    Refused(String),
+}
+
+/// Where spans go.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    exporter: OtlpExporter,
+    timeout: Duration,
+    /// Its address, without credentials.
+    pub(crate) shown: String,
+}
+
+impl Collector {
+    /// Makes the exporter; connects to nobody yet. Needs a tokio runtime around it.
+    pub(crate) fn new(settings: &Settings, host: &str) -> Result<Self, CollectorError> {
+        let telemetry = &settings.telemetry;
+        let mut exporter = exporter(&telemetry.otlp)?;
+        exporter.set_resource(&resource(settings, host));
+        Ok(Self {
+            exporter,
+            timeout: Duration::from_millis(telemetry.batching.export_timeout_ms),
+            shown: shown(&telemetry.otlp),
+        })
+    }
+
+    /// Sends spans; an empty message asks whether anyone is there.
+    pub(crate) async fn send(&self, spans: Vec<SpanData>) -> Result<(), CollectorError> {
+        // What sending does is no part of what is observed.
+        let context = Context::new().with_telemetry_suppressed();
+        let sending = self.exporter.export(spans).with_context(context);
+        match tokio::time::timeout(self.timeout, sending).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(classified(error.to_string())),
+            Err(_) => Err(CollectorError::Unavailable(format!(
+                "no answer within {} ms",
+                self.timeout.as_millis()
+            ))),
+        }
+    }
+}
+
+/// The exporter tells status codes in its text alone.
+fn classified(text: String) -> CollectorError {
+    let refused = ["status code: 400", "status code: 413", "status code: 422"]
+        .iter()
+        .chain(&["code: InvalidArgument"]);
+    match refused.clone().any(|code| text.contains(code)) {
+        true => CollectorError::Refused(text),
+        false => CollectorError::Unavailable(text),
+    }
+}
+
+/// What the settings send spans to, without credentials.
+pub(crate) fn shown(otlp: &Otlp) -> String {
+    match otlp.traces_endpoint.as_ref().or(otlp.endpoint.as_ref()) {
+        Some(endpoint) => endpoint.to_string(),
+        None => default_endpoint(otlp.protocol).to_owned(),
+    }
+}
+
+fn default_endpoint(protocol: OtlpProtocol) -> &'static str {
+    match protocol {
+        OtlpProtocol::HttpProtobuf => DEFAULT_HTTP,
+        OtlpProtocol::Grpc => DEFAULT_GRPC,
+    }
+}
+
+fn address(otlp: &Otlp) -> String {
+    if let Some(traces) = &otlp.traces_endpoint {
+        return traces.expose().to_owned();
+    }
+    let base = otlp.endpoint.as_ref().map(|endpoint| endpoint.expose());
+    let base = base.unwrap_or(default_endpoint(otlp.protocol));
+    match otlp.protocol {
+        OtlpProtocol::HttpProtobuf => format!("{}{TRACES_PATH}", base.trim_end_matches('/')),
+        OtlpProtocol::Grpc => base.to_owned(),
+    }
+}
+
+fn settings_error(error: impl std::fmt::Display) -> CollectorError {
+    CollectorError::Settings(error.to_string())
+}
+
+fn exporter(otlp: &Otlp) -> Result<OtlpExporter, CollectorError> {
+    let address = address(otlp);
+    let secure = address.starts_with("https://");
+    let timeout = Duration::from_millis(otlp.timeout_ms);
+    // What it says of an address may hold credentials.
+    let not_made = |_| settings_error("the address or a header is none");
+    match otlp.protocol {
+        OtlpProtocol::HttpProtobuf => {
+            let mut client = reqwest::Client::builder().timeout(timeout);
+            client = match secure {
+                true => client.tls_backend_preconfigured(tls(otlp)?),
+                // Without certificates nothing is asked of a provider of TLS.
+                false => client.tls_backend_preconfigured(plain()?),
+            };
+            let headers = (otlp.headers.iter())
+                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                .collect();
+            let mut builder = OtlpExporter::builder()
+                .with_http()
+                .with_http_client(client.build().map_err(settings_error)?)
+                .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+                .with_endpoint(address)
+                .with_timeout(timeout)
+                .with_headers(headers);
+            if otlp.gzip {
+                builder = builder.with_compression(Compression::Gzip);
+            }
+            builder.build().map_err(not_made)
+        }
+        OtlpProtocol::Grpc => {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &otlp.headers {
+                let name = HeaderName::try_from(name);
+                let value = HeaderValue::try_from(value.expose());
+                let (Ok(name), Ok(value)) = (name, value) else {
+                    return Err(settings_error("a header cannot be sent"));
+                };
+                headers.insert(name, value);
+            }
+            let mut builder = OtlpExporter::builder()
+                .with_tonic()
+                .with_endpoint(address)
+                .with_timeout(timeout)
+                .with_metadata(MetadataMap::from_headers(headers));
+            if secure {
+                builder = builder.with_tls_config(grpc_tls(otlp)?);
+            }
+            if otlp.gzip {
+                builder = builder.with_compression(Compression::Gzip);
+            }
+            builder.build().map_err(not_made)
+        }
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<Vec<u8>, CollectorError> {
+    std::fs::read(path)
+        .map_err(|error| CollectorError::Settings(format!("{}: {error}", path.display())))
+}
+
+fn grpc_tls(otlp: &Otlp) -> Result<ClientTlsConfig, CollectorError> {
+    let mut tls = match &otlp.certificate {
+        Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    if let (Some(certificate), Some(key)) = (&otlp.client_certificate, &otlp.client_key) {
+        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    Ok(tls)
+}
+
+fn plain() -> Result<ClientConfig, CollectorError> {
+    Ok(configuration()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+fn configuration()
+-> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, CollectorError> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(settings_error)
+}
+
+fn tls(otlp: &Otlp) -> Result<ClientConfig, CollectorError> {
+    let certificates = |path: &std::path::Path| {
+        CertificateDer::pem_slice_iter(&read(path)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| CollectorError::Settings(format!("{}: {error}", path.display())))
+    };
+    let mut roots = RootCertStore::empty();
+    match &otlp.certificate {
+        Some(path) => roots.add_parsable_certificates(certificates(path)?),
+        None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+    };
+    let tls = configuration()?.with_root_certificates(roots);
+    match (&otlp.client_certificate, &otlp.client_key) {
+        (Some(certificate), Some(key)) => {
+            let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(settings_error)?;
+            tls.with_client_auth_cert(certificates(certificate)?, key)
+                .map_err(settings_error)
+        }
+        _ => Ok(tls.with_no_client_auth()),
+    }
+}
+
+/// Who sends.
+fn resource(settings: &Settings, host: &str) -> Resource {
+    let mut attributes = vec![
+        KeyValue::new(ENVIRONMENT, settings.env.as_str()),
+        KeyValue::new(HOST_NAME, host.to_owned()),
+        KeyValue::new(PROCESS_PID, i64::from(std::process::id())),
+    ];
+    // The user's own go before ours.
+    let own = settings.telemetry.resource_attributes.iter();
+    attributes.extend(own.map(|(name, value)| KeyValue::new(name.clone(), value.clone())));
+    attributes.push(KeyValue::new(SERVICE_NAME, settings.service_name.clone()));
+    Resource::builder_empty()
+        .with_attributes(attributes)
+        .build()
+}
