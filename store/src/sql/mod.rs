@@ -4,6 +4,7 @@
 
 pub(crate) mod columns;
 mod fates;
+pub(crate) mod filter;
 pub(crate) mod lease;
 pub(crate) mod read;
 mod repair;
