@@ -1,6 +1,8 @@
 //! The arguments, as clap reads them. Values are checked here once; nothing later parses text.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -10,6 +12,7 @@ use omnitrace::DEFAULT_NAMESPACE;
 use omnitrace::history::Connect;
 use omnitrace_store::row::Status;
 
+use crate::http::Dashboard;
 use crate::when::Moment;
 
 /// Shows what OmniTrace recorded of Temporal workflows.
@@ -47,6 +50,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Draw one run as a tree of steps, attempts and what happened inside them.
     Show(ShowArgs),
+    /// Serve recorded runs over HTTP.
+    Serve(ServeArgs),
     /// Check whether recording works, and say what to do where it does not.
     Doctor(DoctorArgs),
     /// Store runs that Temporal wrote into history, as if they had been recorded.
@@ -123,6 +128,48 @@ pub(crate) struct ShowArgs {
     /// Print the trace as JSON; holds all attempts and data.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  omnitrace serve
+  omnitrace serve --listen 127.0.0.1:0
+  omnitrace serve --dashboard 'jaeger=http://127.0.0.1:16686/trace/{trace_id}'")]
+pub(crate) struct ServeArgs {
+    /// Loopback address to listen on; port 0 takes a free one.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "OMNITRACE_LISTEN",
+        default_value = "127.0.0.1:8234"
+    )]
+    pub(crate) listen: Listen,
+    /// Page of another program about a run; {namespace}, {workflow_id}, {run_id} and {trace_id} stand
+    /// for the run's. Repeat it, or separate several by commas.
+    #[arg(
+        long = "dashboard",
+        value_name = "NAME=URL",
+        env = "OMNITRACE_DASHBOARDS",
+        value_delimiter = ','
+    )]
+    pub(crate) dashboards: Vec<Dashboard>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listen(pub(crate) SocketAddr);
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Not looked up: a name may stand for any address.
+        let text = text.replace("localhost:", "127.0.0.1:");
+        let address = text.parse();
+        address
+            .map(Self)
+            .map_err(|_| "write HOST:PORT, as 127.0.0.1:8234 or [::1]:8234")
+    }
 }
 
 #[derive(Debug, Args)]

@@ -68,6 +68,17 @@ pub(crate) enum CliError {
     /// Comparing or healing failed.
     #[error(transparent)]
     Heal(#[from] HealError),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {listen}: {error}; name another address with --listen")]
+    Listen {
+        /// What was asked for.
+        listen: std::net::SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The system does not tell when to stop.
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
     /// The arguments contradict each other.
     #[error("{0}")]
     Usage(String),

@@ -1,5 +1,5 @@
-//! The command line of OmniTrace: lists recorded runs, draws one as a tree, says whether recording
-//! works, and imports histories.
+//! The command line of OmniTrace: lists recorded runs, draws one as a tree, serves them over HTTP, says
+//! whether recording works, and imports histories.
 //!
 //! Commands but `import` and `migrate` only read: the database is opened for reading, nothing is
 //! created or changed. Text that
@@ -15,6 +15,7 @@ mod doctor;
 mod draw;
 mod error;
 mod header;
+mod http;
 mod import;
 mod list;
 mod migrate;
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let answer = match cli.command {
         Command::List(args) => list::run(url, args, now).await.map(Answer::from),
         Command::Show(args) => show::run(url, args, now).await.map(Answer::from),
+        Command::Serve(args) => http::run(url, args).await.map(Answer::from),
         Command::Migrate => migrate::run(url).await.map(Answer::from),
         Command::Doctor(args) => Ok(doctor::run(url, args, now).await),
         Command::Import(args) => import::run(url, args).await,

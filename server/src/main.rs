@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use omnitrace_server::cli::Cli;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> ExitCode {
     omnitrace_server::run(Cli::parse()).await
 }

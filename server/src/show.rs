@@ -1,6 +1,6 @@
 //! `omnitrace show`: finds a run and draws its trace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use omnitrace_store::row::RunRow;
@@ -29,7 +29,11 @@ pub(crate) async fn run(
     store.close().await;
     let (tree, runs) = found?;
     if args.json {
-        return Ok(format!("{}\n", api::trace(&tree)));
+        let is_next =
+            |run: &&RunRow| run.continued_from_run_id.as_deref() == Some(&tree.run.key.run_id);
+        let next = runs.iter().find(is_next);
+        let trace = api::Trace::new(&tree, &tree.root, api::View::WHOLE, next, BTreeMap::new());
+        return Ok(format!("{}\n", api::whole_trace(&trace)));
     }
     let canvas = Canvas {
         columns: database::columns().unwrap_or(DEFAULT_COLUMNS),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: writing a batch twice, or two batches in either order, leaves the same tables.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -148,7 +149,7 @@ pub struct ProcessReport {
     /// When it last reported.
     pub updated_at: Micros,
     /// Counters by name, each only ever growing.
-    pub counters: std::collections::BTreeMap<String, u64>,
+    pub counters: BTreeMap<String, u64>,
     /// Why the database last refused its rows, one line.
     #[serde(default)]
     pub last_error: Option<String>,
@@ -268,12 +269,28 @@ pub struct RunFilter {
     pub namespace: Option<String>,
     /// Any of these.
     pub statuses: Vec<Status>,
+    /// Workflow id, exact.
+    pub workflow_id: Option<String>,
+    /// Run id, exact.
+    pub run_id: Option<String>,
     /// Workflow type, exact, or with `*` for any text.
     pub workflow_type: Option<String>,
+    /// Type of the failure, exact, or with `*` for any text.
+    pub error_type: Option<String>,
+    /// Hashed tenant, exact.
+    pub tenant: Option<String>,
     /// Started at or after.
     pub started_from: Option<Micros>,
     /// Started before.
     pub started_before: Option<Micros>,
+    /// Closed, and lasted at least so many microseconds.
+    pub min_duration: Option<Micros>,
+    /// Closed, and lasted at most so many microseconds.
+    pub max_duration: Option<Micros>,
+    /// Cost at least so many US dollars.
+    pub min_cost_usd: Option<f64>,
+    /// Cost at most so many US dollars.
+    pub max_cost_usd: Option<f64>,
     /// Part of the workflow id, run id, type, error type or error message, case-insensitive.
     pub text: Option<String>,
     /// Only runs that began before this one: (start, key) of the last row of the page before.
@@ -573,6 +590,27 @@ impl Store {
     /// What the database said.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         either!(self, store => read::list_runs(store, filter).await)
+    }
+
+    /// How many of the newest `among` runs that the filter finds have which status. The filter's page
+    /// (`after`, `limit`) is left aside.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn count_runs(
+        &self,
+        filter: &RunFilter,
+        among: u32,
+    ) -> Result<BTreeMap<Status, u64>, ReadError> {
+        either!(self, store => read::count_runs(store, filter, among).await)
+    }
+
+    /// The run that went on where this one ended: a continue-as-new, a retry, the next of a cron.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn next_run(&self, run: &RunKey) -> Result<Option<RunRow>, ReadError> {
+        either!(self, store => read::next_run(store, run).await)
     }
 
     /// Runs with this workflow id, newest first, in one namespace or in any.

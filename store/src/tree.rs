@@ -17,7 +17,7 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::row::{Micros, RunKey, RunRow, Status};
+use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 
 pub use hint::hint;
 
@@ -27,6 +27,14 @@ pub const MAX_DEPTH: usize = 32;
 
 /// Microseconds after which a scheduled activity without an attempt is worth a hint.
 pub const NO_WORKER_AFTER: Micros = 10_000_000;
+
+/// The rows of a run that are shown, in the order in which it took them, each with its data read.
+/// Ghosts are left out.
+pub fn shown(run: &RunRow, events: Vec<EventRow>) -> Vec<(EventRow, Option<Value>)> {
+    (rows::shown(run, events).into_iter())
+        .map(|row| (row.event, row.data))
+        .collect()
+}
 
 /// A run as it is shown.
 #[derive(Clone, Debug, PartialEq)]

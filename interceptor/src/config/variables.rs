@@ -174,6 +174,9 @@ variables! {
         "a whole number from 1 to OTEL_BSP_MAX_QUEUE_SIZE", "Spans of one batch.");
 }
 
+/// Read by `omnitrace serve` alone.
+const OF_THE_SERVER: [&str; 2] = ["OMNITRACE_DASHBOARDS", "OMNITRACE_LISTEN"];
+
 /// One finding for each name that looks like a variable of OmniTrace and is none.
 pub(super) fn unknown<'a>(names: impl IntoIterator<Item = &'a OsStr>) -> Vec<Finding> {
     const PREFIX: &str = "OMNITRACE_";
@@ -184,9 +187,9 @@ pub(super) fn unknown<'a>(names: impl IntoIterator<Item = &'a OsStr>) -> Vec<Fin
             start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
         })
         .filter(|name| {
-            VARIABLES
-                .iter()
-                .all(|known| *name != OsStr::new(known.name))
+            (VARIABLES.iter().map(|known| known.name))
+                .chain(OF_THE_SERVER)
+                .all(|known| *name != OsStr::new(known))
         })
         .map(|name| Finding::unknown(name, nearest(&name.to_string_lossy())))
         .collect();

@@ -10,7 +10,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
 use super::PostgresStore;
-use crate::sql::read::escape_like;
+use crate::sql::filter::escape_like;
 use crate::sql::statement::{Fields, Statement, Value};
 use crate::sql::{Reads, Tables, Values};
 use crate::store::ReadError;

@@ -5,6 +5,7 @@
 pub(crate) mod columns;
 pub(crate) mod export;
 mod fates;
+pub(crate) mod filter;
 pub(crate) mod lease;
 pub(crate) mod read;
 mod repair;

@@ -2,23 +2,16 @@
 //!
 //! Invariant: lists of runs come newest first, in the one order that pages continue.
 
+use std::collections::BTreeMap;
+
 use super::columns::{Columns, event_written, key_values, read_event, read_run, run_columns};
 use super::statement::{Statement, Value};
-use super::{Reads, columns};
-use crate::row::{EventRow, Micros, RunKey, RunRow};
+use super::{Reads, columns, filter};
+use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 use crate::store::{OpenRuns, ProcessReport, Promotion, ReadError, RunFilter};
 
 /// The order of lists of runs.
 const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
-
-/// Columns that a searched text may be in.
-const SEARCHED: [&str; 5] = [
-    "workflow_id",
-    "run_id",
-    "workflow_type",
-    "error_type",
-    "error_message",
-];
 
 async fn runs<S: Reads>(store: &S, statement: Statement<'_>) -> Result<Vec<RunRow>, ReadError> {
     store.fetch(statement).await?.iter().map(read_run).collect()
@@ -44,45 +37,7 @@ pub(crate) async fn list_runs<S: Reads>(
     filter: &RunFilter,
 ) -> Result<Vec<RunRow>, ReadError> {
     let mut query = select_runs();
-    query.push("true");
-    if let Some(namespace) = &filter.namespace {
-        query
-            .push(" AND namespace = ")
-            .value(Value::text(namespace));
-    }
-    for (at, status) in filter.statuses.iter().enumerate() {
-        query.push(if at == 0 { " AND status IN (" } else { ", " });
-        query.value(Value::text(status.as_str()));
-    }
-    if !filter.statuses.is_empty() {
-        query.push(")");
-    }
-    if let Some(pattern) = &filter.workflow_type {
-        if pattern.contains('*') {
-            let (operator, pattern) = S::wildcard(pattern);
-            query.push(&format!(" AND workflow_type {operator} "));
-            query.value(Value::text(&pattern).into_owned());
-        } else {
-            query
-                .push(" AND workflow_type = ")
-                .value(Value::text(pattern));
-        }
-    }
-    if let Some(from) = filter.started_from {
-        query.push(" AND start_time >= ").value(Value::int(from));
-    }
-    if let Some(before) = filter.started_before {
-        query.push(" AND start_time < ").value(Value::int(before));
-    }
-    if let Some(text) = &filter.text {
-        let pattern = Value::text(&format!("%{}%", escape_like(text))).into_owned();
-        query.push(" AND (false");
-        for column in SEARCHED {
-            query.push(&format!(" OR {column} {} ", S::LIKE_ANY_CASE));
-            query.value(pattern.clone()).push(" ESCAPE '\\'");
-        }
-        query.push(")");
-    }
+    filter::narrow::<S>(&mut query, filter);
     if let Some((start, key)) = &filter.after {
         query.push(" AND start_time <= ").value(Value::int(*start));
         query.push(" AND (start_time < ").value(Value::int(*start));
@@ -97,6 +52,37 @@ pub(crate) async fn list_runs<S: Reads>(
         query.push(" LIMIT ").value(Value::int(filter.limit));
     }
     runs(store, query).await
+}
+
+pub(crate) async fn count_runs<S: Reads>(
+    store: &S,
+    filter: &RunFilter,
+    among: u32,
+) -> Result<BTreeMap<Status, u64>, ReadError> {
+    let mut query =
+        Statement::new("SELECT status, count(*) FROM (SELECT status FROM omnitrace_runs WHERE ");
+    filter::narrow::<S>(&mut query, filter);
+    query.push(&format!(" ORDER BY {NEWEST_FIRST} LIMIT "));
+    query
+        .value(Value::int(among))
+        .push(") AS newest GROUP BY status");
+    (store.fetch(query).await?.iter())
+        .map(|row| {
+            let c = &mut Columns::new(row);
+            Ok((c.status()?, c.take()?))
+        })
+        .collect()
+}
+
+pub(crate) async fn next_run<S: Reads>(
+    store: &S,
+    run: &RunKey,
+) -> Result<Option<RunRow>, ReadError> {
+    let mut query = select_runs();
+    let previous = ["namespace", "workflow_id", "continued_from_run_id"];
+    is_run(&mut query, previous, run);
+    query.push(&format!(" ORDER BY {NEWEST_FIRST} LIMIT 1"));
+    Ok(runs(store, query).await?.pop())
 }
 
 pub(crate) async fn runs_of_workflow<S: Reads>(
@@ -230,16 +216,4 @@ pub(crate) async fn counts<S: Reads>(store: &S) -> Result<(u64, u64), ReadError>
     };
     let c = &mut Columns::new(row);
     Ok((c.take()?, c.take()?))
-}
-
-/// Text that LIKE takes as it is, with `\` as the escape.
-pub(crate) fn escape_like(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }

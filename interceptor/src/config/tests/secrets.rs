@@ -12,6 +12,7 @@ fn a_misspelt_variable_is_named_with_the_nearest_and_without_its_value() {
         "omnitrace_env",
         "OMNITRACE_HASHKEY",
         "OMNITRACE_SOMETHING_ELSE",
+        "OMNITRACE_LISTEN",
         "OMNITRACE_ENV",
         "PATH",
         "OMNI",

@@ -1,10 +1,10 @@
 //! Lists, searches and single runs.
 
-use omnitrace_store::row::{EventRow, RunKey, RunRow, SampledBy, Status};
+use omnitrace_store::row::{EventRow, Identity, RunKey, RunRow, SampledBy, Status};
 use omnitrace_store::{Batch, Promotion, RunFilter};
 
 use super::TestStore;
-use crate::support::{event, events, run_key, runs};
+use crate::support::{closed_run, event, events, run_key, runs, step};
 
 fn run(run_id: &str, started_at: i64) -> RunRow {
     RunRow {
@@ -100,6 +100,111 @@ async fn every_filter_narrows() {
             expected
         );
     }
+}
+
+#[tokio::test]
+async fn runs_are_narrowed_by_what_they_took_and_cost_and_whose_they_are() {
+    let test = TestStore::new().await;
+    let closed = |run_id: &str, at: i64, took: i64, tenant: &str| RunRow {
+        closed_at: Some(at + took),
+        tenant: Some(Identity {
+            rank: 3,
+            hash: tenant.to_owned(),
+        }),
+        error_type: Some(format!("Error.{run_id}")),
+        ..closed_run(&run_key(run_id))
+    };
+    let spent = |run_id: &str, usd| EventRow {
+        cost_usd: Some(usd),
+        ..step(&run_key(run_id), 1, 1)
+    };
+    let started = |at, row| RunRow {
+        started_at: Some(at),
+        ..row
+    };
+    test.offer(&Batch {
+        runs: vec![
+            started(10, closed("r1", 10, 5, "a")),
+            started(20, closed("r2", 20, 50, "b")),
+            run("r3", 30),
+        ],
+        events: vec![spent("r1", 0.5), spent("r2", 2.0)],
+        ..Batch::default()
+    })
+    .await;
+    let all = RunFilter::default;
+    let some = |text: &str| Some(text.to_owned());
+    #[rustfmt::skip]
+    let cases = [
+        (RunFilter { min_duration: Some(5), ..all() }, vec!["r2", "r1"]),
+        (RunFilter { min_duration: Some(6), ..all() }, vec!["r2"]),
+        (RunFilter { max_duration: Some(50), ..all() }, vec!["r2", "r1"]),
+        (RunFilter { max_duration: Some(49), ..all() }, vec!["r1"]),
+        (RunFilter { min_cost_usd: Some(0.5), ..all() }, vec!["r2", "r1"]),
+        (RunFilter { min_cost_usd: Some(0.6), ..all() }, vec!["r2"]),
+        (RunFilter { max_cost_usd: Some(0.5), ..all() }, vec!["r3", "r1"]),
+        (RunFilter { tenant: some("b"), ..all() }, vec!["r2"]),
+        (RunFilter { error_type: some("Error.r1"), ..all() }, vec!["r1"]),
+        (RunFilter { error_type: some("Error.*"), ..all() }, vec!["r2", "r1"]),
+        (RunFilter { workflow_id: some("order"), run_id: some("r3"), ..all() }, vec!["r3"]),
+        (RunFilter { workflow_id: some("another"), ..all() }, vec![]),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(found(&test, filter.clone()).await, expected, "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn runs_are_counted_by_status_among_the_newest() {
+    use Status::{Completed, Failed, Running};
+    let test = TestStore::new().await;
+    let rows = [Failed, Running, Failed, Completed];
+    let rows = rows.iter().enumerate().map(|(at, status)| RunRow {
+        status: *status,
+        ..run(&format!("r{at}"), at as i64)
+    });
+    test.offer(&runs(rows.collect())).await;
+    let count = async |filter: RunFilter, among| {
+        let counts = test.store.count_runs(&filter, among).await.unwrap();
+        counts.into_iter().collect::<Vec<_>>()
+    };
+    // The page is left aside.
+    let filter = RunFilter {
+        limit: 1,
+        after: Some((2, run_key("r2"))),
+        ..RunFilter::default()
+    };
+    assert_eq!(
+        count(filter.clone(), 10).await,
+        [(Running, 1), (Completed, 1), (Failed, 2)]
+    );
+    assert_eq!(count(filter, 2).await, [(Completed, 1), (Failed, 1)]);
+    let failed = RunFilter {
+        statuses: vec![Failed],
+        ..RunFilter::default()
+    };
+    assert_eq!(count(failed, 10).await, [(Failed, 2)]);
+}
+
+#[tokio::test]
+async fn the_run_that_went_on_is_found() {
+    let test = TestStore::new().await;
+    let first = run("r1", 1);
+    let after = |key: RunKey| RunRow {
+        continued_from_run_id: Some("r1".to_owned()),
+        started_at: Some(2),
+        ..RunRow::new(key)
+    };
+    let next = after(run_key("r2"));
+    let elsewhere = after(RunKey::new("default", "another", "r3"));
+    test.offer(&runs(vec![first.clone(), next.clone(), elsewhere]))
+        .await;
+    let store = &test.store;
+    assert_eq!(
+        store.next_run(&first.key).await.unwrap(),
+        Some(next.clone())
+    );
+    assert_eq!(store.next_run(&next.key).await.unwrap(), None);
 }
 
 #[tokio::test]

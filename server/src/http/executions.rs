@@ -1,0 +1,160 @@
+//! `GET /executions`: runs, newest first, in pages.
+
+#![expect(unused_qualifications, reason = "in what the macro of utoipa makes")]
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use omnitrace_store::RunFilter;
+use omnitrace_store::row::Status;
+use serde::{Deserialize, Deserializer};
+use utoipa::IntoParams;
+
+use super::problem::{self, Problem};
+use super::state::AppState;
+use super::{cursor, params};
+use crate::api::{Counts, Execution, Executions, StatusName};
+use crate::when::Moment;
+
+/// Runs of a page, unless `limit` says otherwise.
+const DEFAULT_LIMIT: u32 = 50;
+/// And at most.
+const MAX_LIMIT: u32 = 500;
+/// Among how many of the newest runs statuses are counted.
+const COUNTED: u32 = 10_000;
+
+/// Which runs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Temporal namespace.
+    #[serde(deserialize_with = "params::text")]
+    namespace: Option<String>,
+    /// Workflow id, exact.
+    #[serde(deserialize_with = "params::text")]
+    workflow_id: Option<String>,
+    /// Any of these, separated by commas.
+    #[serde(deserialize_with = "params::statuses")]
+    #[param(value_type = Vec<StatusName>, style = Form, explode = false)]
+    status: Vec<Status>,
+    /// Workflow type; `*` stands for any text.
+    #[serde(deserialize_with = "params::text")]
+    r#type: Option<String>,
+    /// Type of the failure; `*` stands for any text.
+    #[serde(deserialize_with = "params::text")]
+    error_type: Option<String>,
+    /// Hashed tenant, as a run tells it.
+    #[serde(deserialize_with = "params::text")]
+    tenant: Option<String>,
+    /// Text in workflow id, run id, type or error, whatever its case.
+    #[serde(deserialize_with = "params::text")]
+    text: Option<String>,
+    /// Started at or after: 2h, 3d (ago), 2026-01-01, 2026-01-01T10:00:00Z.
+    #[serde(deserialize_with = "params::moment")]
+    #[param(value_type = Option<String>)]
+    since: Option<Moment>,
+    /// Started before, written like `since`.
+    #[serde(deserialize_with = "params::moment")]
+    #[param(value_type = Option<String>)]
+    until: Option<Moment>,
+    /// Closed, and lasted at least so long.
+    #[serde(deserialize_with = "params::millis")]
+    min_duration_ms: Option<i64>,
+    /// Closed, and lasted at most so long.
+    #[serde(deserialize_with = "params::millis")]
+    max_duration_ms: Option<i64>,
+    /// US dollars.
+    #[serde(deserialize_with = "params::dollars")]
+    min_cost_usd: Option<f64>,
+    /// US dollars.
+    #[serde(deserialize_with = "params::dollars")]
+    max_cost_usd: Option<f64>,
+    /// `next_cursor` of the page before.
+    #[serde(deserialize_with = "params::text")]
+    cursor: Option<String>,
+    /// At most so many, 1 to 500; 50 without it.
+    #[serde(deserialize_with = "params::small")]
+    limit: Option<u32>,
+    /// `counts`: how many runs have which status.
+    #[serde(deserialize_with = "include")]
+    #[param(value_type = Option<String>)]
+    include: Vec<&'static str>,
+}
+
+fn include<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static str>, D::Error> {
+    params::names(from, &["counts"])
+}
+
+impl ListParams {
+    fn filter(self, now: Timestamp) -> Result<RunFilter, Problem> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Problem::BadRequest(format!(
+                "limit: it is {limit} and must be from 1 to {MAX_LIMIT}"
+            )));
+        }
+        Ok(RunFilter {
+            namespace: self.namespace,
+            statuses: self.status,
+            workflow_id: self.workflow_id,
+            run_id: None,
+            workflow_type: self.r#type,
+            error_type: self.error_type,
+            tenant: self.tenant,
+            started_from: self.since.map(|moment| moment.micros(now)),
+            started_before: self.until.map(|moment| moment.micros(now)),
+            // What is shown as `n` milliseconds lasted less than one more.
+            min_duration: self.min_duration_ms.map(|ms| ms * 1000),
+            max_duration: self.max_duration_ms.map(|ms| ms * 1000 + 999),
+            min_cost_usd: self.min_cost_usd,
+            max_cost_usd: self.max_cost_usd,
+            text: self.text,
+            after: self.cursor.as_deref().map(cursor::read).transpose()?,
+            limit,
+        })
+    }
+}
+
+/// List runs, newest first.
+#[utoipa::path(
+    get,
+    path = "/executions",
+    tag = "executions",
+    params(ListParams),
+    responses(
+        (status = 200, description = "A page of runs", body = Executions),
+        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_executions(
+    State(state): State<AppState>,
+    Query(params): Query<ListParams>,
+) -> Result<Response, Problem> {
+    let with_counts = params.include.contains(&"counts");
+    let mut filter = params.filter(Timestamp::now())?;
+    let store = state.store().await?;
+    let limit = filter.limit as usize;
+    // One more tells whether there is a next page.
+    filter.limit += 1;
+    let mut runs = store.list_runs(&filter).await?;
+    let more = runs.len() > limit;
+    runs.truncate(limit);
+    let counts = if with_counts {
+        // Of each status, whichever are shown.
+        filter.statuses.clear();
+        let by_status = store.count_runs(&filter, COUNTED).await?;
+        let more = by_status.values().sum::<u64>() >= COUNTED.into();
+        Some(Counts { by_status, more })
+    } else {
+        None
+    };
+    Ok(Json(Executions {
+        next_cursor: runs.last().filter(|_| more).map(cursor::write),
+        executions: runs.iter().map(Execution::from).collect(),
+        counts,
+    })
+    .into_response())
+}

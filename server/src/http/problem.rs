@@ -1,0 +1,120 @@
+//! What goes wrong, as problem+json (RFC 9457): what happened, and what to do.
+
+use axum::body::to_bytes;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use omnitrace_store::{OpenError, ReadError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Media type of a problem.
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Bytes of a plain error text that become a problem's detail.
+const MAX_DETAIL: usize = 4096;
+
+/// Why a request is not answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    /// The request itself is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// Asked in a way that is not allowed.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The database does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The body of a problem.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body {
+    /// Always `about:blank`: the status says what kind of problem it is.
+    r#type: &'static str,
+    title: String,
+    status: u16,
+    /// What happened, and what to do.
+    detail: String,
+}
+
+impl Problem {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        respond(self.status(), self.to_string())
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<&OpenError> for Problem {
+    fn from(error: &OpenError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// Turns an error that a library answered, as plain text or as nothing, into a problem.
+pub(super) async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let content = response.headers().get(CONTENT_TYPE);
+    let json = content.is_some_and(|content| content.as_bytes().ends_with(b"json"));
+    if json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let text = to_bytes(body, MAX_DETAIL).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let detail = match status {
+        _ if !text.is_empty() => text.into_owned(),
+        StatusCode::NOT_FOUND => "there is nothing here: /openapi.json lists what there is".into(),
+        StatusCode::METHOD_NOT_ALLOWED => "this can only be read: use GET".into(),
+        StatusCode::PAYLOAD_TOO_LARGE => "requests have no body here: leave it out".into(),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "it took too long: ask for less, or look at /readyz and try again".into()
+        }
+        _ => "look at /readyz, and try again".to_owned(),
+    };
+    let mut problem = respond(status, detail);
+    // What the library said beside the body, as `Allow`.
+    for (name, value) in &head.headers {
+        if !problem.headers().contains_key(name) && name != "content-length" {
+            problem.headers_mut().insert(name, value.clone());
+        }
+    }
+    problem
+}
+
+fn respond(status: StatusCode, detail: String) -> Response {
+    let body = Body {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or_default().to_owned(),
+        status: status.as_u16(),
+        detail,
+    };
+    let mut response = (status, axum::Json(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    }
+    response
+}

@@ -1,0 +1,80 @@
+//! `omnitrace serve`: listens, and stops without cutting an answer off.
+
+use std::future::{Future, IntoFuture};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::database::Database;
+use super::router::router;
+use super::state::AppState;
+use crate::cli::ServeArgs;
+use crate::database;
+use crate::error::CliError;
+use crate::text::clean;
+
+/// How long answers that are under way may take when the server is asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs the command, until Ctrl-C or SIGTERM.
+pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, CliError> {
+    let listen = args.listen.0;
+    if !listen.ip().is_loopback() {
+        return Err(CliError::Usage(format!(
+            "cannot listen on {listen}: whoever reaches an address that is not a loopback address \
+             could read all that is recorded; listen on 127.0.0.1, and reach it from elsewhere \
+             through an SSH tunnel"
+        )));
+    }
+    let database = Database::new(database::parse(url)?);
+    // Before it says where it is, so that whoever reads that can stop it.
+    let stop = stop_signal().map_err(CliError::Signals)?;
+    let cannot = |error| CliError::Listen { listen, error };
+    let listener = TcpListener::bind(listen).await.map_err(cannot)?;
+    let bound = listener.local_addr().map_err(cannot)?;
+    say(&database, bound)?;
+    let app = router(AppState {
+        database: database.clone(),
+        dashboards: args.dashboards.into(),
+    });
+    let (stopping, stopped) = oneshot::channel();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+        stop.await;
+        // The other end waits as long as this runs.
+        let _ = stopping.send(());
+    });
+    tokio::select! {
+        ended = server.into_future() => ended.map_err(cannot)?,
+        () = async {
+            let _ = stopped.await;
+            tokio::time::sleep(GRACE).await;
+        } => {}
+    }
+    database.close().await;
+    Ok(String::new())
+}
+
+/// One line, at once: whoever started the server reads where it is.
+fn say(database: &Database, bound: SocketAddr) -> Result<(), CliError> {
+    let mut out = anstream::stdout().lock();
+    let place = clean(&database.place());
+    writeln!(out, "serving {place} at http://{bound} (Ctrl-C stops it)")
+        .and_then(|()| out.flush())
+        .map_err(CliError::Output)
+}
+
+/// Ends at Ctrl-C or SIGTERM, also at one that came before it was awaited.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

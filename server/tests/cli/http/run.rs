@@ -1,0 +1,95 @@
+//! Starting, stopping, and telling how it is.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use nix::sys::signal::Signal;
+
+use super::Server;
+use crate::{Database, rows};
+
+#[tokio::test]
+async fn the_document_lists_every_route() {
+    let server = Server::full().await;
+    let document = server.json("/openapi.json");
+    insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&document).unwrap());
+}
+
+#[tokio::test]
+async fn both_signals_end_it_well_and_give_the_port_back() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = Server::full().await;
+        // A connection that stays open without a request does not hold it.
+        let mut idle = TcpStream::connect(&server.address).unwrap();
+        let host = &server.address;
+        write!(idle, "GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut first = [0; 12];
+        idle.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        server.signal(signal);
+        let ended = server.child.wait().unwrap();
+        assert!(ended.success(), "{signal}: {ended}");
+        std::net::TcpListener::bind(&server.address).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_others_reach_is_refused_in_one_line() {
+    let database = Database::full().await;
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
+        let (code, line) = database.failure(&["serve", "--listen", address]);
+        assert_eq!((code, line.lines().count()), (2, 1), "{line}");
+        assert!(
+            line.starts_with(&format!("error: cannot listen on {address}: ")),
+            "{line}"
+        );
+    }
+    let (code, line) = database.failure(&["serve", "--listen", "example.com:80"]);
+    assert_eq!(code, 2);
+    assert!(
+        line.contains("write HOST:PORT, as 127.0.0.1:8234"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_line_that_says_what_to_do() {
+    let server = Server::full().await;
+    let args = ["serve", "--listen", &server.address];
+    let (code, line) = server.database.failure(&args);
+    assert_eq!((code, line.lines().count()), (1, 1), "{line}");
+    assert!(
+        line.contains("name another address with --listen"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn it_is_not_ready_until_its_database_is_there_and_then_it_is() {
+    let server = Server::of(Database::missing(), &[]);
+    assert_eq!(server.json("/healthz")["status"], "ok");
+    let answer = server.get("/readyz");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["ready"], false);
+    let detail = answer.json()["checks"][0]["detail"].clone();
+    let detail = detail.as_str().unwrap();
+    assert!(
+        detail.contains("run a worker with the plugin first"),
+        "{detail}"
+    );
+    for path in ["/executions", "/executions/order-1042/trace"] {
+        assert_eq!(server.problem(path), (503, detail.to_owned()), "{path}");
+        assert_ne!(server.get(path).header("retry-after"), "");
+    }
+
+    let folder = server.database.folder();
+    let url = omnitrace_store::DatabaseUrl::parse("sqlite://omnitrace.db", folder).unwrap();
+    rows::write(&url, &[rows::order()]).await;
+    assert_eq!(server.json("/readyz")["ready"], true);
+    let runs = server.json("/executions");
+    assert_eq!(runs["executions"].as_array().unwrap().len(), 2);
+
+    // And when it goes away under the server.
+    std::fs::remove_file(folder.join("omnitrace.db")).unwrap();
+    assert_eq!(server.get("/readyz").status, 503);
+}

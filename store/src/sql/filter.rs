@@ -1,0 +1,99 @@
+//! What narrows a list of runs.
+
+use super::Reads;
+use super::statement::{Statement, Value};
+use crate::store::RunFilter;
+
+/// How long a run lasted; NULL, which no comparison lets through, while it is open.
+const DURATION: &str = "closed_at - started_at";
+
+/// Columns that a searched text may be in.
+const SEARCHED: [&str; 5] = [
+    "workflow_id",
+    "run_id",
+    "workflow_type",
+    "error_type",
+    "error_message",
+];
+
+/// Writes the filter's conditions, but for its page, after a `WHERE`.
+pub(super) fn narrow<'a, S: Reads>(query: &mut Statement<'a>, filter: &'a RunFilter) {
+    query.push("true");
+    for (column, text) in [
+        ("namespace", &filter.namespace),
+        ("workflow_id", &filter.workflow_id),
+        ("run_id", &filter.run_id),
+        ("tenant_id", &filter.tenant),
+    ] {
+        if let Some(text) = text {
+            query.push(&format!(" AND {column} = "));
+            query.value(Value::text(text));
+        }
+    }
+    for (column, pattern) in [
+        ("workflow_type", &filter.workflow_type),
+        ("error_type", &filter.error_type),
+    ] {
+        let Some(pattern) = pattern else { continue };
+        if pattern.contains('*') {
+            let (operator, pattern) = S::wildcard(pattern);
+            query.push(&format!(" AND {column} {operator} "));
+            query.value(Value::text(&pattern).into_owned());
+        } else {
+            query.push(&format!(" AND {column} = "));
+            query.value(Value::text(pattern));
+        }
+    }
+    for (at, status) in filter.statuses.iter().enumerate() {
+        query.push(if at == 0 { " AND status IN (" } else { ", " });
+        query.value(Value::text(status.as_str()));
+    }
+    if !filter.statuses.is_empty() {
+        query.push(")");
+    }
+    for (bound, number) in [
+        ("start_time >= ", filter.started_from.map(Value::int)),
+        ("start_time < ", filter.started_before.map(Value::int)),
+        (
+            &format!("{DURATION} >= "),
+            filter.min_duration.map(Value::int),
+        ),
+        (
+            &format!("{DURATION} <= "),
+            filter.max_duration.map(Value::int),
+        ),
+        (
+            "cost_usd >= ",
+            filter.min_cost_usd.map(|n| Value::float(Some(n))),
+        ),
+        (
+            "cost_usd <= ",
+            filter.max_cost_usd.map(|n| Value::float(Some(n))),
+        ),
+    ] {
+        if let Some(number) = number {
+            query.push(" AND ").push(bound).value(number);
+        }
+    }
+    if let Some(text) = &filter.text {
+        let pattern = Value::text(&format!("%{}%", escape_like(text))).into_owned();
+        query.push(" AND (false");
+        for column in SEARCHED {
+            query.push(&format!(" OR {column} {} ", S::LIKE_ANY_CASE));
+            query.value(pattern.clone()).push(" ESCAPE '\\'");
+        }
+        query.push(")");
+    }
+}
+
+/// Text that LIKE takes as it is, with `\` as the escape.
+pub(crate) fn escape_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
