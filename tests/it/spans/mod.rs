@@ -269,7 +269,7 @@ async fn a_collector_that_was_away_gets_all_spans_once_when_it_is_back() {
         (recording.omnitrace.export_breaker() == Breaker::Closed).then_some(())
     })
     .await;
-    recording.assert_accounted();
+    recording.assert_accounted().await;
     through.abort();
 }
 
