@@ -9,13 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use omnitrace_store::ids;
 use omnitrace_store::key::{EventKey, MAX_KEY_BYTES, Step};
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status};
+use opentelemetry::trace::{SpanContext, TraceId};
 use serde_json::{Map, Value, json};
 
 use crate::counters::Counter;
 use crate::observe::Failure;
 use crate::policy::{Document, Policy, Redacted, offered_attempt, offered_inner};
+use crate::propagation;
 use crate::queue::{Observation, Queue, Subject};
 use crate::recorder::event_row;
 use crate::tracker::{compose, set_usage};
@@ -30,6 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) local: bool,
     /// What the workflow said of sampling; `None` where it said nothing.
     pub(crate) sampled: Option<bool>,
+    /// Its run's trace, 32 hex digits, if the workflow said it.
+    pub(crate) trace_id: Option<String>,
     pub(crate) task_queue: String,
     pub(crate) worker: String,
     /// When the server scheduled this attempt, by its clock.
@@ -179,6 +184,21 @@ pub(crate) fn offered(attempt: &Attempt, seen: &AttemptSeen) -> bool {
     }
 }
 
+impl Attempt {
+    /// The context of its span, if its run's trace is known. An attempt that is not offered has none of
+    /// its own; then it is that of its step.
+    pub(crate) fn context(&self) -> Option<SpanContext> {
+        let trace_id = TraceId::from_hex(self.trace_id.as_deref()?).ok()?;
+        let mut key = attempt_key(self);
+        if !offered_attempt(key.attempt) {
+            key.attempt = 0;
+        }
+        let span_id = ids::span_id(&self.run, &key.to_string());
+        let sampled = self.sampled.unwrap_or(true);
+        Some(propagation::context(trace_id, &span_id, sampled))
+    }
+}
+
 fn attempt_key(attempt: &Attempt) -> EventKey {
     EventKey::new(
         "activity",
@@ -224,7 +244,7 @@ fn run_row(
     let standalone = attempt.standalone.as_ref()?;
     let key = attempt.run.clone();
     let mut run = RunRow::new(key);
-    run.trace_id = omnitrace_store::ids::trace_id(
+    run.trace_id = ids::trace_id(
         &attempt.run.namespace,
         &attempt.run.workflow_id,
         &attempt.run.run_id,

@@ -43,6 +43,8 @@ counters! {
     DroppedInvalidKey = "dropped.invalid_key",
     /// Payloads that the client's codec could not decode; they are recorded as opaque.
     Undecodable = "codec.undecodable",
+    /// Headers `_tracer-data` that are no trace context, or too long; they are ignored.
+    HeadersMalformed = "headers.malformed",
     /// Rows made from observations.
     RowsOffered = "rows.offered",
     /// Rows that changed the store.

@@ -22,6 +22,7 @@ mod clock;
 mod counters;
 mod observe;
 mod omnitrace;
+mod propagation;
 mod queue;
 mod recorder;
 mod sampling;

@@ -6,6 +6,7 @@
 use omnitrace_store::row::{Micros, RunKey, Source, Status};
 
 use crate::policy::Redacted;
+use crate::propagation::RunTrace;
 
 /// What reached a workflow in one activation.
 #[derive(Clone, Debug)]
@@ -103,6 +104,13 @@ pub(crate) enum Job {
     Evicted(Eviction),
 }
 
+impl Job {
+    /// Whether a caller sent what is no trace context.
+    pub(crate) fn has_malformed_header(&self) -> bool {
+        matches!(self, Self::Initialize(start) if start.malformed_header)
+    }
+}
+
 /// Why a run left a worker's cache, as far as it tells what the server accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Eviction {
@@ -144,8 +152,12 @@ pub(crate) struct RunStart {
     pub(crate) tenant: Option<omnitrace_store::row::Identity>,
     /// Of the run's rows. A replayer does not know all of a run, its task queue for one.
     pub(crate) source: Source,
-    /// What the caller's `omnitrace` header said of sampling.
+    /// What the caller said of sampling, in the `omnitrace` header or its trace's.
     pub(crate) parent_sampled: Option<bool>,
+    /// Where its caller puts it among traces; `None` if it did not say.
+    pub(crate) trace: Option<RunTrace>,
+    /// What its caller said of that is no trace context.
+    pub(crate) malformed_header: bool,
 }
 
 /// What a workflow answered to an activation.

@@ -66,6 +66,8 @@ pub(crate) struct Recording {
     pub(crate) sampling: Sampling,
     /// Names this process in the rows of attempts.
     pub(crate) worker: Arc<str>,
+    /// Whether spans are sent.
+    pub(crate) exports: bool,
     /// Reconciles the namespaces of its clients.
     pub(crate) background: Background,
 }
@@ -287,6 +289,7 @@ fn start_writer(
         queue: queue.clone(),
         sampling,
         worker: format!("{}@{}", process.pid, process.host).into(),
+        exports: settings.telemetry.exports_spans(),
         background: Background::new(settings.clone()),
     };
     let options = WriterOptions {

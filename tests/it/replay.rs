@@ -101,7 +101,7 @@ pub(crate) async fn replay_into(recording: &Recording, client: &Client, id: &str
     replayed.expect("replayed");
 }
 
-/// Takes the `omnitrace` header off; says how many there were.
+/// Takes the headers `omnitrace` and `_tracer-data` off; says how many there were.
 fn take_headers(answers: &mut [WorkflowActivationCompletion]) -> usize {
     let mut taken = 0;
     for answer in answers {
@@ -113,9 +113,13 @@ fn take_headers(answers: &mut [WorkflowActivationCompletion]) -> usize {
                 Some(Variant::ScheduleActivity(activity)) => &mut activity.headers,
                 Some(Variant::ScheduleLocalActivity(activity)) => &mut activity.headers,
                 Some(Variant::StartChildWorkflowExecution(child)) => &mut child.headers,
+                Some(Variant::SignalExternalWorkflowExecution(signal)) => &mut signal.headers,
+                Some(Variant::ContinueAsNewWorkflowExecution(next)) => &mut next.headers,
                 _ => continue,
             };
-            taken += usize::from(headers.remove("omnitrace").is_some());
+            for header in ["omnitrace", "_tracer-data"] {
+                taken += usize::from(headers.remove(header).is_some());
+            }
         }
     }
     taken
@@ -186,7 +190,7 @@ async fn histories_replay_as_without_the_plugin_and_commands_differ_by_the_heade
             for options in [options(&queue, Some(silent)), options(&queue, Some(told))] {
                 let (replayed, mut with) = replay(&history, options).await;
                 replayed.expect("replayed");
-                assert!(take_headers(&mut with) >= 1, "{id}");
+                assert!(take_headers(&mut with) >= 2, "{id}");
                 assert_eq!(with, without, "{id}");
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use omnitrace_store::row::{Identity, RunKey, Source, Status};
+use opentelemetry::trace::SpanContext;
 use temporalio_common::protos::{
     coresdk::{
         activity_result::{ActivityResolution, activity_resolution},
@@ -20,9 +21,11 @@ use temporalio_common::protos::{
 use super::failure::{failure, named};
 use super::header::StepHeader;
 use super::payload::{self, micros, millis, redact, redact_one};
+use super::tracer_data;
 use super::worker::Origin;
 use crate::observe::{Activation, Eviction, Job, Outcome, RunStart};
 use crate::policy::{Content, Policy};
+use crate::propagation::RunTrace;
 
 /// The id that core gives to a query whose task is there for it alone.
 const DIRECT_QUERY: &str = "legacy_query";
@@ -151,6 +154,9 @@ pub(crate) fn run_start(start: &InitializeWorkflow, key: RunKey, policy: &Policy
         .as_ref()
         .map(|attributes| &attributes.indexed_fields);
     let identity = |name: &str| identity(name, memo, attributes, policy);
+    let trigger = trigger(start, &key.run_id);
+    let caller = tracer_data::read(&start.headers);
+    let (trace, parent_sampled) = called(&start.headers, &caller, trigger);
     RunStart {
         workflow_type: start.workflow_type.clone(),
         task_queue: String::new(),
@@ -172,14 +178,30 @@ pub(crate) fn run_start(start: &InitializeWorkflow, key: RunKey, policy: &Policy
             .root_workflow
             .as_ref()
             .map(|root| (root.workflow_id.clone(), root.run_id.clone())),
-        trigger: trigger(start, &key.run_id),
+        trigger,
         build_id: None,
         user: identity("user_id"),
         tenant: identity("tenant_id"),
         source: Source::History,
-        parent_sampled: StepHeader::read(&start.headers).and_then(|header| header.sampled),
+        parent_sampled,
+        trace,
+        malformed_header: caller.is_err(),
         key,
     }
+}
+
+/// Where a caller puts a run among traces, and what it says of sampling.
+pub(super) fn called(
+    headers: &HashMap<String, Payload>,
+    caller: &Result<Option<SpanContext>, tracer_data::Malformed>,
+    trigger: &str,
+) -> (Option<RunTrace>, Option<bool>) {
+    let caller = caller.as_ref().ok().and_then(Option::as_ref);
+    let trace = RunTrace::of_caller(caller, trigger);
+    let header = StepHeader::read(headers).and_then(|header| header.sampled);
+    let sampled = trace.as_ref().is_some_and(|trace| trace.sampled);
+    let said = header.or(sampled.then_some(true));
+    (trace, said)
 }
 
 /// What started the run.

@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use omnitrace_store::key::Step;
 use omnitrace_store::row::{Micros, RunKey};
+use opentelemetry::Context;
+use opentelemetry::trace::{FutureExt, TraceContextExt};
 use temporalio_sdk::{
     activities::{ActivityError, ActivityInfo},
     interceptors::{
@@ -19,8 +21,11 @@ use temporalio_sdk::{
 };
 
 use super::header::StepHeader;
+use super::tracer_data;
 use crate::attempt::{Attempt, AttemptEnd, AttemptSeen, Current, Standalone};
 use crate::clock;
+use crate::counters::Counter;
+use crate::omnitrace::Recording;
 use crate::queue::{Observation, Queue, Subject};
 
 /// Outputs beyond this are not recorded with the attempt; the step has them from the workflow.
@@ -34,16 +39,26 @@ const OVERHEAD: usize = 512;
 pub struct ActivityRecorder {
     queue: Queue,
     worker: Arc<str>,
+    /// Whether attempts become spans that others can lie under.
+    exports: bool,
 }
 
 impl ActivityRecorder {
-    pub(crate) fn new(queue: Queue, worker: Arc<str>) -> Self {
-        Self { queue, worker }
+    pub(crate) fn new(recording: &Recording) -> Self {
+        Self {
+            queue: recording.queue.clone(),
+            worker: recording.worker.clone(),
+            exports: recording.exports,
+        }
     }
 
     fn attempt(&self, input: &ExecuteActivityInput) -> Attempt {
         let info = input.activity_info();
         let header = StepHeader::read(input.headers()).unwrap_or_default();
+        let caller = tracer_data::read(input.headers()).unwrap_or_else(|_| {
+            self.queue.counters().add(Counter::HeadersMalformed, 1);
+            None
+        });
         let (run, standalone) = match (&info.workflow_id, &info.workflow_run_id) {
             (Some(workflow_id), Some(run_id)) if !workflow_id.is_empty() => {
                 (RunKey::new(&info.namespace, workflow_id, run_id), None)
@@ -57,6 +72,7 @@ impl ActivityRecorder {
             attempt: info.attempt.max(1),
             local: info.is_local,
             sampled: header.sampled,
+            trace_id: caller.map(|caller| caller.trace_id().to_string()),
             task_queue: info.task_queue.clone(),
             worker: self.worker.to_string(),
             scheduled_at: info.current_attempt_scheduled_time.map(clock::micros),
@@ -103,8 +119,13 @@ impl ActivityInboundInterceptor for ActivityRecorder {
             ended: false,
         };
         watch.tell(OVERHEAD, || AttemptSeen::Started);
+        let context = Context::current();
+        let context = match attempt.context().filter(|_| self.exports) {
+            Some(own) => context.with_remote_span_context(own),
+            None => context,
+        };
         Box::pin(async move {
-            let result = current.scope(next.run(input)).await;
+            let result = current.scope(next.run(input)).with_context(context).await;
             watch.end(&result);
             result
         })

@@ -5,11 +5,13 @@
 
 pub(crate) mod activation;
 mod activity;
+mod client;
 mod completion;
 pub(crate) mod failure;
 pub(crate) mod header;
 pub(crate) mod payload;
 mod plugin;
+mod tracer_data;
 mod worker;
 mod workflow;
 
@@ -37,7 +39,7 @@ pub use worker::WorkerRecorder;
 pub(crate) use workflow::constructor as workflow_recorder;
 
 use crate::counters::{Counter, Counters};
-use crate::observe::{Activation, Completion};
+use crate::observe::{Activation, Completion, Job};
 use crate::policy::Policy;
 use crate::tracker::WorkerId;
 use worker::Origin;
@@ -93,7 +95,11 @@ impl Seen {
     pub(crate) async fn observe(self, policy: &Policy, counters: &Counters) -> Observed {
         match self {
             Self::Activation(origin, message) => {
-                Observed::Activation(origin.id, activation::observe(&message, &origin, policy))
+                let activation = activation::observe(&message, &origin, policy);
+                if activation.jobs.iter().any(Job::has_malformed_header) {
+                    counters.add(Counter::HeadersMalformed, 1);
+                }
+                Observed::Activation(origin.id, activation)
             }
             Self::Completion(origin, mut message) => {
                 decode(&mut message, &origin, counters).await;

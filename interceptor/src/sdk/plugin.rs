@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use omnitrace_store::row::RunKey;
 use temporalio_client::{
-    ClientOptions, ClientPlugin, ConnectionOptions, ErasedClientPlugin, PluginError,
+    ClientInterceptor, ClientOptions, ClientPlugin, ConnectionOptions, ErasedClientPlugin,
+    PluginError,
 };
 use temporalio_common::data_converters::DataConverter;
 use temporalio_sdk::{
     ClientAndWorkerPlugin, WorkerOptions, WorkerPlugin, workflow_replayer::WorkflowReplayerOptions,
 };
 
+use super::client::ContextWriter;
 use super::worker::{Origin, WorkerRecorder};
 use super::{ActivityRecorder, workflow};
 use crate::history::Reach;
@@ -76,6 +78,10 @@ impl ClientPlugin for OmniTracePlugin {
             let reach = Reach::Options(Box::new(connection.clone()), Box::new(client));
             recording.background.start(reach);
         }
+        if self.recording.is_some() {
+            let writer: Arc<dyn ClientInterceptor> = Arc::new(ContextWriter);
+            options.client_interceptors.push(writer);
+        }
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         *client = Some((options.namespace.clone(), options.data_converter.clone()));
         Ok(())
@@ -99,10 +105,7 @@ impl WorkerPlugin for OmniTracePlugin {
         };
         let origin = Origin::new(namespace, converter, None);
         options.worker_interceptor(WorkerRecorder::new(origin, recording.queue.clone()));
-        options.activity_inbound_interceptor(ActivityRecorder::new(
-            recording.queue.clone(),
-            recording.worker.clone(),
-        ));
+        options.activity_inbound_interceptor(ActivityRecorder::new(recording));
         options.workflow_interceptor(workflow::constructor(recording.sampling, None));
         Ok(())
     }
@@ -168,5 +171,5 @@ pub(crate) fn worker_recorder(recording: &Recording, namespace: &str) -> WorkerR
 }
 
 pub(crate) fn activity_recorder(recording: &Recording) -> ActivityRecorder {
-    ActivityRecorder::new(recording.queue.clone(), Arc::clone(&recording.worker))
+    ActivityRecorder::new(recording)
 }

@@ -73,15 +73,17 @@ impl RunTracker {
     pub(super) fn new(start: &RunStart, policy: &Policy) -> Self {
         let key = &start.key;
         let mut row = RunRow::new(key.clone());
-        row.trace_id = Lineage {
+        let trace = start.trace.as_ref();
+        row.parent_span_id = trace.and_then(|trace| trace.parent.clone());
+        let lineage = Lineage {
             namespace: &key.namespace,
             workflow_id: &key.workflow_id,
             run_id: &key.run_id,
             first_execution_run_id: start.first_execution_run_id.as_deref(),
             continued_from_run_id: start.continued_from_run_id.as_deref(),
             trigger: start.trigger,
-        }
-        .trace_id();
+        };
+        row.trace_id = trace.map_or_else(|| lineage.trace_id(), |trace| trace.trace_id.clone());
         row.workflow_type.clone_from(&start.workflow_type);
         row.task_queue.clone_from(&start.task_queue);
         row.started_at = start.started_at;

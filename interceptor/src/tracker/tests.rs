@@ -68,6 +68,8 @@ fn start() -> Job {
         tenant: None,
         source: Source::Live,
         parent_sampled: None,
+        trace: None,
+        malformed_header: false,
     }))
 }
 

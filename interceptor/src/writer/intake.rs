@@ -371,6 +371,9 @@ impl Intake {
             self.decide(run, &trace_id, attempt.sampled, begins);
             self.follow_trace(run, &trace_id);
         }
+        if let Some(trace_id) = &attempt.trace_id {
+            self.follow_trace(&attempt.run, trace_id);
+        }
         let sampled = self.is_sampled(&attempt.run, attempt.sampled);
         let (event, run) = attempt::rows(attempt, seen, &self.policy);
         self.place_event(event, sampled, None);

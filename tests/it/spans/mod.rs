@@ -2,6 +2,8 @@
 
 mod jaeger;
 mod journey;
+mod propagation;
+mod user_code;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -132,7 +134,14 @@ async fn assert_journey(runs: &[Run]) {
     assert_eq!(second.links, [(first.trace.clone(), first.id.clone())]);
     let signal = named(&spans, "HandleSignal:call");
     assert_eq!(signal[0].parent.as_ref(), Some(&first.id));
-    assert_eq!(named(&spans, "RunWorkflow:Leg").len(), 1);
+    let leg = named(&spans, "RunWorkflow:Leg");
+    let started = named(&spans, "StartChildWorkflow:Leg");
+    assert_eq!((leg.len(), started.len()), (1, 1));
+    assert_eq!(leg[0].parent.as_ref(), Some(&started[0].id));
+    assert_eq!(
+        (&leg[0].trace, &started[0].trace),
+        (&first.trace, &first.trace)
+    );
     assert!(spans.iter().flatten().all(|span| span.service == "guides"));
 }
 
