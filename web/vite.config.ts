@@ -13,5 +13,5 @@ export default defineConfig({
   },
   // `npm run dev` shows what `omnitrace serve` answers.
   server: { proxy: { "/executions": "http://127.0.0.1:8234" } },
-  test: { environment: "jsdom", restoreMocks: true },
+  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], restoreMocks: true },
 });

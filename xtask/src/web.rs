@@ -43,6 +43,35 @@ pub(crate) fn check() -> Result<(), Error> {
     ))
 }
 
+/// Uses the web UI of a built `omnitrace` as a person does, in Chromium.
+pub(crate) fn in_browser(omnitrace: &Path) -> Result<(), Error> {
+    let Some(chromium) = chromium()?.filter(|_| is_installed(&folder())) else {
+        say::line("web", "no Chromium, so the web UI is not used in a browser");
+        return Ok(());
+    };
+    let mut tests = npm_command(&folder(), &["run", "--silent", "e2e"]);
+    tests
+        .env("OMNITRACE_BIN", omnitrace)
+        .env("CHROMIUM", chromium);
+    process::expect(process::run(&mut tests)?, "npm run e2e")
+}
+
+/// Where Chromium is, under one of its names.
+fn chromium() -> Result<Option<PathBuf>, Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for name in ["chromium", "chromium-browser", "google-chrome"] {
+        let program = std::env::split_paths(&path)
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file());
+        if let Some(program) = program
+            && process::works(&program, &["--version"])?
+        {
+            return Ok(Some(program));
+        }
+    }
+    Ok(None)
+}
+
 fn folder() -> PathBuf {
     cargo::root().join("web")
 }
@@ -59,10 +88,14 @@ fn is_installed(folder: &Path) -> bool {
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
-    let mut npm = Command::new("npm");
-    npm.args(arguments).current_dir(folder);
     process::expect(
-        process::run(&mut npm)?,
+        process::run(&mut npm_command(folder, arguments))?,
         &format!("npm {}", arguments.join(" ")),
     )
+}
+
+fn npm_command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(arguments).current_dir(folder);
+    npm
 }

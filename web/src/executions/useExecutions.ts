@@ -19,7 +19,9 @@ export function useExecutions(search: Search) {
     },
     initialPageParam: undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
-    refetchInterval: ({ state }) => (state.data && state.data.pages.length > 1 ? false : LIVE_EVERY),
+    // Not while older pages are shown, nor where asking again is of no use.
+    refetchInterval: ({ state }) =>
+      (state.data && state.data.pages.length > 1) || (state.error && !retry(0, state.error)) ? false : LIVE_EVERY,
     placeholderData: keepPreviousData,
     retry,
   });
