@@ -50,7 +50,7 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Draw one run as a tree of steps, attempts and what happened inside them.
     Show(ShowArgs),
-    /// Serve recorded runs over HTTP.
+    /// Serve recorded runs over HTTP, and show them in a browser.
     Serve(ServeArgs),
     /// Check whether recording works, and say what to do where it does not.
     Doctor(DoctorArgs),
@@ -153,6 +153,18 @@ pub(crate) struct ServeArgs {
         value_delimiter = ','
     )]
     pub(crate) dashboards: Vec<Dashboard>,
+    /// Serve the web UI; with =false the API alone.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "OMNITRACE_UI",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) ui: bool,
 }
 
 /// An address to listen on.

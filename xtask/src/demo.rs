@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: a dozen runs of the example worker on a real Temporal server, recorded by
-//! the plugin, and one of them shown as a tree. Whatever it started ends with it.
+//! the plugin, one of them shown as a tree, and all of them served in a browser. Whatever it started ends
+//! with it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +18,10 @@ const DATABASE_VARIABLE: &str = "OMNITRACE_DATABASE_URL";
 /// How many of the newest runs are looked at for the one to show.
 const LOOKED_AT: &str = "30";
 
-/// Runs the demo; without `once` the server stays until Ctrl-C.
+/// Where the runs are served, unless the variable says otherwise: a free port.
+const LISTEN: (&str, &str) = ("OMNITRACE_LISTEN", "127.0.0.1:0");
+
+/// Runs the demo; without `once` the servers stay until Ctrl-C.
 pub(crate) fn run(host: &Host, once: bool, folder: Option<PathBuf>) -> Result<(), Error> {
     let folder = folder.unwrap_or_else(|| cargo::root().join("worker-example/samples"));
     if !folder.is_dir() {
@@ -58,7 +62,7 @@ pub(crate) fn run(host: &Host, once: bool, folder: Option<PathBuf>) -> Result<()
     if once {
         return Ok(());
     }
-    server.keep()
+    server.keep(&mut recorded.serve(host, &server)?)
 }
 
 struct Binaries {
@@ -124,18 +128,28 @@ impl Server {
         }
     }
 
-    /// Keeps our server for a look around until Ctrl-C; the user's needs no keeping.
-    fn keep(&mut self) -> Result<(), Error> {
-        let Self::Ours(server) = self else {
-            return Ok(());
-        };
-        if let Some(url) = server.ui_url() {
+    /// Where Temporal's web UI is, if it is ours.
+    fn ui_url(&self) -> Option<String> {
+        match self {
+            Self::Given(_) => None,
+            Self::Ours(server) => server.ui_url(),
+        }
+    }
+
+    /// Keeps the servers for a look around until Ctrl-C.
+    fn keep(&mut self, serving: &mut process::Child) -> Result<(), Error> {
+        if let Some(url) = self.ui_url() {
             say::line("temporal", format_args!("web UI at {url}"));
         }
-        say::line("", "Ctrl-C ends the demo and its server");
+        say::line("", "Ctrl-C ends the demo and its servers");
         loop {
             interrupt::pause(Duration::from_millis(500))?;
-            server.check()?;
+            if let Self::Ours(server) = self {
+                server.check()?;
+            }
+            if let Some(status) = serving.ended() {
+                return process::expect(status, "omnitrace serve");
+            }
         }
     }
 }
@@ -195,6 +209,20 @@ impl Recorded {
         say::text("");
         let mut show = self.omnitrace(&["show", &run_id]);
         process::expect(process::run(&mut show)?, "omnitrace show")
+    }
+
+    /// Serves the runs in a browser; the program itself prints where.
+    fn serve(&self, host: &Host, server: &Server) -> Result<process::Child, Error> {
+        let mut serve = self.omnitrace(&["serve"]);
+        if host.text(LISTEN.0).is_none() {
+            serve.env(LISTEN.0, LISTEN.1);
+        }
+        if let Some(url) = server.ui_url() {
+            let page = "namespaces/{namespace}/workflows/{workflow_id}/{run_id}/history";
+            let url = url.trim_end_matches('/');
+            serve.args(["--dashboard", &format!("temporal={url}/{page}")]);
+        }
+        process::Child::spawn(&mut serve)
     }
 
     fn output(&self, arguments: &[&str], what: &str) -> Result<String, Error> {

@@ -11,6 +11,7 @@ mod process;
 mod say;
 mod test;
 mod tools;
+mod web;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -32,9 +33,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Record a dozen runs on a real Temporal server and show one of them
+    /// Record a dozen runs on a real Temporal server, show one of them, and serve all in a browser
     Demo {
-        /// End after the runs instead of keeping the server for a look around
+        /// End after the runs instead of keeping the servers for a look around
         #[arg(long)]
         once: bool,
         /// The folder of sample runs [default: worker-example/samples]
@@ -70,6 +71,8 @@ Examples:
   cargo xtask chaos --wipe
   cargo xtask chaos --json > chaos.json")]
     Chaos(chaos::Options),
+    /// Check the web UI and build the bundle that the program holds; needs Node.js
+    Web,
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
 }
@@ -92,6 +95,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Test { arguments } => test::run(&host, arguments),
         Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
+        Task::Web => web::run(),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }

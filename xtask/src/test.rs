@@ -1,5 +1,5 @@
-//! `cargo xtask test`: formatting, lints and every test, against one Temporal server and one PostgreSQL
-//! server that are started for all of them. Tests see none of the user's settings.
+//! `cargo xtask test`: formatting, lints, the web UI and every test, against one Temporal server and one
+//! PostgreSQL server that are started for all of them. Tests see none of the user's settings.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
 use crate::tools::{Host, temporal};
-use crate::{cargo, chaos, process, say};
+use crate::{cargo, chaos, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -89,7 +89,11 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
             "cargo test --workspace --no-run",
         )
     })?;
+    steps.run("web UI", web::check)?;
     if built {
+        steps.run("web UI in a browser", || {
+            web::in_browser(&cargo::target_directory(host).join("debug/omnitrace"))
+        })?;
         steps.run("lints", || {
             let mut clippy = cargo::command(protoc);
             clippy.args(["clippy", "--workspace", "--all-targets"]);

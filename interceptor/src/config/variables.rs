@@ -175,7 +175,7 @@ variables! {
 }
 
 /// Read by `omnitrace serve` alone.
-const OF_THE_SERVER: [&str; 2] = ["OMNITRACE_DASHBOARDS", "OMNITRACE_LISTEN"];
+const OF_THE_SERVER: [&str; 3] = ["OMNITRACE_DASHBOARDS", "OMNITRACE_LISTEN", "OMNITRACE_UI"];
 
 /// One finding for each name that looks like a variable of OmniTrace and is none.
 pub(super) fn unknown<'a>(names: impl IntoIterator<Item = &'a OsStr>) -> Vec<Finding> {

@@ -1,8 +1,9 @@
-//! The trace API over HTTP.
+//! The trace API over HTTP, and the web UI.
 //!
 //! Invariant: every route is in [`router::router`] and in the OpenAPI document made of it; nothing
 //! here writes to the database; whatever goes wrong is answered as problem+json that says what to do.
 
+mod assets;
 mod conditional;
 mod cursor;
 mod database;

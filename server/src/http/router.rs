@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::AppState;
-use super::{conditional, executions, guard, health, problem, trace};
+use super::{assets, conditional, executions, guard, health, problem, trace};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,10 +46,13 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(health::readyz))
 }
 
-/// Everything that is served. Layers are listed from the handler outwards.
-pub(super) fn router(state: AppState) -> Router {
-    let (routes, document) = api().split_for_parts();
+/// Everything that is served; what is no route of the API is the web UI's, if it is wanted. Layers are listed from the handler outwards.
+pub(super) fn router(state: AppState, ui: bool) -> Router {
+    let (mut routes, document) = api().split_for_parts();
     let document: &'static openapi::OpenApi = Box::leak(Box::new(document));
+    if ui {
+        routes = routes.fallback_service(get(assets::page));
+    }
     routes
         .route("/openapi.json", get(move || async move { Json(document) }))
         .with_state(state)

@@ -37,10 +37,11 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let bound = listener.local_addr().map_err(cannot)?;
     say(&database, bound)?;
-    let app = router(AppState {
+    let state = AppState {
         database: database.clone(),
         dashboards: args.dashboards.into(),
-    });
+    };
+    let app = router(state, args.ui);
     let (stopping, stopped) = oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
         stop.await;

@@ -4,6 +4,7 @@ mod executions;
 mod guard;
 mod run;
 mod trace;
+mod ui;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -30,8 +31,14 @@ impl Server {
 
     /// Started with these arguments, and reached once it says where it is.
     fn of(database: Database, args: &[&str]) -> Self {
+        Self::with(database, args, &[])
+    }
+
+    /// With these variables too.
+    fn with(database: Database, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
         let mut command = database.command(&args);
+        command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

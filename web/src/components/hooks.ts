@@ -1,0 +1,26 @@
+import { useEffect, useState } from "react";
+
+/** The time, every so often; stands still while `running` is false. */
+export function useNow(running: boolean, every = 1000): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    if (!running) return;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), every);
+    return () => clearInterval(timer);
+  }, [running, every]);
+  return now;
+}
+
+/** Calls for keys that are meant for the page: not while somebody writes. */
+export function usePageKeys(onKey: (event: KeyboardEvent) => void) {
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      const target = event.target as HTMLElement;
+      const writes = target.closest("input, select, textarea, dialog");
+      if (!writes && !event.ctrlKey && !event.metaKey && !event.altKey) onKey(event);
+    };
+    window.addEventListener("keydown", listen);
+    return () => window.removeEventListener("keydown", listen);
+  });
+}

@@ -1,0 +1,88 @@
+import { getRouteApi } from "@tanstack/react-router";
+import { useRef, useState } from "react";
+import { KeyboardHelp, type Keys } from "../components/KeyboardHelp";
+import { ErrorNotice, Loading, Notice } from "../components/Notice";
+import { Top } from "../components/Top";
+import { useNow, usePageKeys } from "../components/hooks";
+import { ExecutionsTable } from "./ExecutionsTable";
+import { Filters } from "./Filters";
+import { StatusCounts } from "./StatusCounts";
+import { isNarrowed, type Search } from "./fns/search";
+import { useExecutions } from "./useExecutions";
+
+const route = getRouteApi("/");
+
+const KEYS: Keys = [
+  [["j", "↓"], "next run"],
+  [["k", "↑"], "run before"],
+  [["Enter"], "open the run"],
+  [["/"], "search"],
+  [["?"], "this list"],
+];
+
+/** All recorded runs. */
+export function ExecutionsPage() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const [help, setHelp] = useState(false);
+  const text = useRef<HTMLInputElement>(null);
+  const query = useExecutions(search);
+  const now = useNow(true);
+  const onChange = (search: Search) => void navigate({ search, replace: true });
+  usePageKeys((event) => {
+    const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
+    if (step) moveFocus(step);
+    else if (event.key === "/") text.current?.focus();
+    else if (event.key === "?") setHelp(true);
+    else return;
+    event.preventDefault();
+  });
+
+  const pages = query.data?.pages ?? [];
+  const runs = pages.flatMap((page) => page.executions);
+  return (
+    <div className="page">
+      <Top onHelp={() => setHelp(true)} />
+      <main className="executions" id="main">
+        <h1 className="visually-hidden">Executions</h1>
+        <StatusCounts counts={pages[0]?.counts} search={search} onChange={onChange} />
+        <Filters search={search} onChange={onChange} text={text} />
+        {query.isPending && <Loading what="runs" />}
+        {query.error && <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {runs.length > 0 && <ExecutionsTable runs={runs} now={now} />}
+        {query.isSuccess && runs.length === 0 && <Empty narrowed={isNarrowed(search)} />}
+        {query.hasNextPage && (
+          <p className="runs-more">
+            <button onClick={() => void query.fetchNextPage()} disabled={query.isFetchingNextPage}>
+              {query.isFetchingNextPage ? "Loading …" : "Older runs"}
+            </button>
+          </p>
+        )}
+      </main>
+      {help && <KeyboardHelp keys={KEYS} onClose={() => setHelp(false)} />}
+    </div>
+  );
+}
+
+function Empty({ narrowed }: { narrowed: boolean }) {
+  return narrowed ? (
+    <Notice title="No run matches">
+      <p>Take a filter away to see more.</p>
+    </Notice>
+  ) : (
+    <Notice title="No run is recorded yet">
+      <p>
+        Start a worker with the plugin that records into this database. Runs appear here by themselves; if they do
+        not, <code>omnitrace doctor</code> says why.
+      </p>
+    </Notice>
+  );
+}
+
+/** Focus goes from link to link of the runs. */
+function moveFocus(step: number) {
+  const links = [...document.querySelectorAll<HTMLElement>("[data-run]")];
+  const at = links.indexOf(document.activeElement as HTMLElement);
+  const next = at < 0 && step < 0 ? links.length - 1 : at + step;
+  links[Math.min(Math.max(next, 0), links.length - 1)]?.focus();
+}
