@@ -19,7 +19,9 @@ pub(crate) fn run() -> Result<(), Error> {
     }
     let folder = folder();
     if !is_installed(&folder) {
-        npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
+        // Not `npm ci`: it refuses a lock file that lacks the optional packages of other systems, which
+        // not every registry has.
+        npm(&folder, &["install", "--no-audit", "--no-fund"])?;
     }
     npm(&folder, &["run", "--silent", "bundle"])
 }
@@ -97,5 +99,8 @@ fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
 fn npm_command(folder: &Path, arguments: &[&str]) -> Command {
     let mut npm = Command::new("npm");
     npm.args(arguments).current_dir(folder);
+    if say::plain() {
+        npm.env("NO_COLOR", "1");
+    }
     npm
 }

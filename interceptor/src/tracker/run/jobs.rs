@@ -108,10 +108,9 @@ impl RunTracker {
         if let Some(step) = self.open.get_mut(&id) {
             step.status = Status::Running;
             change(step);
-            // As below: that it started is a fact, when is not yet.
-            let mut row = step.row(&self.row.key, Phase::Open, policy);
-            row.source = Source::Inferred;
-            rows.events.push(row);
+            rows.events
+                .push(step.row(&self.row.key, Phase::Open, policy));
+            // Told again with its time, should it turn out to belong to a later task.
             self.pending.push(Pending::Opened(id));
         }
     }
