@@ -122,7 +122,7 @@ pub(crate) async fn run(args: WorkerArgs) -> anyhow::Result<()> {
     Ok(stored?)
 }
 
-/// `RUST_LOG`, which with `chaos=debug` tells each task; or warnings alone.
+/// `RUST_LOG`, which with `omnitrace_chaos=debug` tells each task; or warnings alone.
 fn filter() -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"))
 }
