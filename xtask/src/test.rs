@@ -92,7 +92,7 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
     steps.run("web UI", web::check)?;
     if built {
         steps.run("web UI in a browser", || {
-            web::in_browser(&cargo::target_directory(host).join("debug/omnitrace"))
+            web::in_browser(host, &cargo::target_directory(host).join("debug/omnitrace"))
         })?;
         steps.run("lints", || {
             let mut clippy = cargo::command(protoc);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
+use crate::tools::Host;
 use crate::{cargo, process, say};
 
 /// Hashes of the bundle and of what it is made of.
@@ -46,8 +47,8 @@ pub(crate) fn check() -> Result<(), Error> {
 }
 
 /// Uses the web UI of a built `omnitrace` as a person does, in Chromium.
-pub(crate) fn in_browser(omnitrace: &Path) -> Result<(), Error> {
-    let Some(chromium) = chromium()?.filter(|_| is_installed(&folder())) else {
+pub(crate) fn in_browser(host: &Host, omnitrace: &Path) -> Result<(), Error> {
+    let Some(chromium) = chromium(host)?.filter(|_| is_installed(&folder())) else {
         say::line("web", "no Chromium, so the web UI is not used in a browser");
         return Ok(());
     };
@@ -59,13 +60,9 @@ pub(crate) fn in_browser(omnitrace: &Path) -> Result<(), Error> {
 }
 
 /// Where Chromium is, under one of its names.
-fn chromium() -> Result<Option<PathBuf>, Error> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
+fn chromium(host: &Host) -> Result<Option<PathBuf>, Error> {
     for name in ["chromium", "chromium-browser", "google-chrome"] {
-        let program = std::env::split_paths(&path)
-            .map(|folder| folder.join(name))
-            .find(|program| program.is_file());
-        if let Some(program) = program
+        if let Some(program) = host.find(name)
             && process::works(&program, &["--version"])?
         {
             return Ok(Some(program));

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::dev_server::{POLL, SHOWN_LINES, START_LIMIT, free_ports, last_lines, unless_orphaned};
-use super::{Host, cache, go, temporal};
+use super::{Host, cache, go, temporal, working};
 use crate::error::Error;
 use crate::process::Child;
-use crate::{interrupt, process, say};
+use crate::{interrupt, say};
 
 /// The module's version; the program's own is 2.13.
 const VERSION: &str = "v1.76.0";
@@ -103,13 +103,7 @@ fn resolve(host: &Host) -> Result<PathBuf, Error> {
             })
         })?,
     };
-    if process::works(&found, &["version"])? {
-        return Ok(found);
-    }
-    Err(Error::Advice(format!(
-        "{} does not run: delete it and try again",
-        found.display()
-    )))
+    working(found, &["version"])
 }
 
 /// YAML.

@@ -16,6 +16,9 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
+use crate::process;
+
 /// The machine as a task sees it: its environment variables, in a form a test can make up.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Host {
@@ -54,6 +57,21 @@ impl Host {
             .map(|directory| directory.join(program))
             .find(|file| is_executable(file))
     }
+}
+
+/// A program that was found, if it runs with these arguments.
+fn working(program: PathBuf, arguments: &[&str]) -> Result<PathBuf, Error> {
+    match process::works(&program, arguments)? {
+        true => Ok(program),
+        false => Err(does_not_run(&program)),
+    }
+}
+
+fn does_not_run(found: &Path) -> Error {
+    Error::Advice(format!(
+        "{} does not run: delete it and try again",
+        found.display()
+    ))
 }
 
 fn is_executable(file: &Path) -> bool {

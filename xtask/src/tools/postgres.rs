@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{Uid, User};
 
 use super::dev_server::{free_ports, last_lines};
-use super::{Host, cache};
+use super::{Host, cache, does_not_run};
 use crate::error::Error;
 use crate::process::Child;
 use crate::{interrupt, process, say};
@@ -222,10 +222,7 @@ fn resolve(host: &Host) -> Result<Programs, Error> {
         say::line("postgresql", format_args!("found {}", cached.display()));
         return Ok(Programs::Cached(cached));
     }
-    Err(Error::Advice(format!(
-        "{} does not run: delete it and try again",
-        cached.display()
-    )))
+    Err(does_not_run(&cached))
 }
 
 /// Where packages put it, the newest first.

@@ -9,7 +9,7 @@ use super::dev_server::{
     POLL, SHOWN_LINES, START_LIMIT, clean, free_ports, last_lines, temporal_variables,
     unless_orphaned,
 };
-use super::{Host, cache, go, temporal};
+use super::{Host, cache, go, temporal, working};
 use crate::error::Error;
 use crate::process::Child;
 use crate::{interrupt, process, say};
@@ -123,13 +123,7 @@ fn resolve(host: &Host) -> Result<PathBuf, Error> {
             )
         })
     })?;
-    if process::works(&program, &["--version"])? {
-        return Ok(program);
-    }
-    Err(Error::Advice(format!(
-        "{} does not run: delete it and try again",
-        program.display()
-    )))
+    working(program, &["--version"])
 }
 
 /// What is switched on, and how soon the server knows of a new namespace.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Host, cache, go};
+use super::{Host, cache, go, working};
 use crate::error::Error;
 use crate::{process, say};
 
@@ -61,14 +61,9 @@ pub(crate) fn resolve(host: &Host) -> Result<PathBuf, Error> {
         return Ok(found);
     }
     let cached = cache::get_or_make(host, "temporal", |folder| obtain(host, folder))?;
-    if process::works(&cached, &["--version"])? {
-        say::line("temporal", format_args!("found {}", cached.display()));
-        return Ok(cached);
-    }
-    Err(Error::Advice(format!(
-        "{} does not run: delete it and try again",
-        cached.display()
-    )))
+    let cached = working(cached, &["--version"])?;
+    say::line("temporal", format_args!("found {}", cached.display()));
+    Ok(cached)
 }
 
 fn obtain(host: &Host, folder: &Path) -> Result<PathBuf, Error> {

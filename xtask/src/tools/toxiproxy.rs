@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::{Host, cache, go};
+use super::{Host, cache, go, working};
 use crate::error::Error;
-use crate::{process, say};
+use crate::say;
 
 /// Its version, where we are the ones who choose.
 const VERSION: &str = "v2.12.0";
@@ -25,14 +25,9 @@ pub(crate) fn resolve(host: &Host) -> Result<PathBuf, Error> {
             })
         })?,
     };
-    if process::works(&found, &["-version"])? {
-        say::line("toxiproxy", format_args!("found {}", found.display()));
-        return Ok(found);
-    }
-    Err(Error::Advice(format!(
-        "{} does not run: delete it and try again",
-        found.display()
-    )))
+    let found = working(found, &["-version"])?;
+    say::line("toxiproxy", format_args!("found {}", found.display()));
+    Ok(found)
 }
 
 #[cfg(test)]
