@@ -89,12 +89,7 @@ fn include<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static str>, D::E
 
 impl ListParams {
     fn filter(self, now: Timestamp) -> Result<RunFilter, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(Problem::BadRequest(format!(
-                "limit: it is {limit} and must be from 1 to {MAX_LIMIT}"
-            )));
-        }
+        let limit = params::limit(self.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
         Ok(RunFilter {
             namespace: self.namespace,
             statuses: self.status,

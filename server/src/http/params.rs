@@ -6,6 +6,7 @@ use omnitrace_store::row::Status;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use super::problem::Problem;
 use crate::when::Moment;
 
 /// Not negative, and not more than so many.
@@ -25,6 +26,17 @@ pub(super) fn millis<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, 
 /// A small number.
 pub(super) fn small<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     Ok(whole(from, u32::MAX.into())?.and_then(|n| n.try_into().ok()))
+}
+
+/// How much a page holds.
+pub(super) fn limit(asked: Option<u32>, default: u32, most: u32) -> Result<u32, Problem> {
+    let limit = asked.unwrap_or(default);
+    match (1..=most).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Problem::BadRequest(format!(
+            "limit: it is {limit} and must be from 1 to {most}"
+        ))),
+    }
 }
 
 /// US dollars.

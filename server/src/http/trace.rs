@@ -153,12 +153,7 @@ pub(super) async fn list_events(
     Path(execution_id): Path<String>,
     Query(params): Query<EventParams>,
 ) -> Result<Json<Events>, Problem> {
-    let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::BadRequest(format!(
-            "limit: it is {limit} and must be from 1 to {MAX_LIMIT}"
-        )));
-    }
+    let limit = params::limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let store = state.store().await?;
     let run = find(store, params.namespace, &execution_id, params.run_id).await?;
     let events = store.events(&run.key).await?;
