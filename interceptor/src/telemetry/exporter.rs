@@ -273,14 +273,13 @@ impl Exporter {
         };
         let error = match trouble {
             Trouble::Collector(error) => {
-                self.kit.counters.add(Counter::ExportErrors, 1);
-                let said = self.kit.counters.get(Counter::ExportErrors) > 1;
-                if !said {
+                if self.kit.counters.get(Counter::ExportErrors) == 0 {
                     tracing::warn!(
                         collector = self.kit.collector.shown, %error,
                         "OmniTrace cannot send spans; they are sent when the collector takes them"
                     );
                 }
+                self.kit.counters.add(Counter::ExportErrors, 1);
                 error.to_string()
             }
             Trouble::Store(error) => error,

@@ -3,16 +3,17 @@
 //! Invariant: every row that is made is counted as offered, and ends as exactly one of stored,
 //! unchanged, sampled out or dropped.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Source, Status};
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Source};
 use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::buffer::Put;
+use super::unstored::Unstored;
 use super::waiting::Waiting;
 use crate::attempt::{self, Attempt, AttemptSeen};
 use crate::clock;
@@ -22,7 +23,7 @@ use crate::queue::{Item, Lost, Observation, Subject};
 use crate::recorder::{Explicit, ExplicitRuns};
 use crate::sampling::{self, Held, Sampling};
 use crate::sdk::{Observed, Seen};
-use crate::telemetry::{OfRun, SpanShape, event_span, run_span};
+use crate::telemetry::SpanShape;
 use crate::tracker::{Rows, Trackers};
 
 pub(super) struct Intake {
@@ -450,7 +451,7 @@ impl Intake {
     /// Spans of what closed since the last call and is stored nowhere.
     pub(super) fn take_closed(&mut self) -> Vec<SpanData> {
         let unstored = self.unstored.as_mut();
-        unstored.map_or_else(Vec::new, |unstored| std::mem::take(&mut unstored.closed))
+        unstored.map_or_else(Vec::new, Unstored::take)
     }
 
     /// Looks after what has no event of its own.
@@ -510,63 +511,5 @@ impl Intake {
         self.mark_losses();
         self.decided.clear();
         self.trackers.forget_all();
-    }
-}
-
-/// Runs whose trace is remembered.
-const MAX_TRACES: usize = 10_000;
-
-/// Rows become spans here where there is no store to tell which of them are new: those that a worker
-/// saw live, so none of a replay.
-struct Unstored {
-    shape: SpanShape,
-    /// Traces of the runs that were followed last: an attempt may end when its run has left the cache.
-    traces: HashMap<RunKey, String>,
-    /// Those runs, the oldest first.
-    order: VecDeque<RunKey>,
-    closed: Vec<SpanData>,
-}
-
-impl Unstored {
-    fn new(shape: SpanShape) -> Self {
-        Self {
-            shape,
-            traces: HashMap::new(),
-            order: VecDeque::new(),
-            closed: Vec::new(),
-        }
-    }
-
-    fn follow(&mut self, run: &RunKey, trace_id: &str) {
-        if self.traces.contains_key(run) {
-            return;
-        }
-        if self.order.len() >= MAX_TRACES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.traces.remove(&oldest);
-        }
-        self.order.push_back(run.clone());
-        self.traces.insert(run.clone(), trace_id.to_owned());
-    }
-
-    fn run(&mut self, row: &RunRow) {
-        if row.phase == Phase::Closed && row.source == Source::Live {
-            self.closed.push(run_span(row, None, &self.shape));
-        }
-    }
-
-    fn event(&mut self, row: &EventRow) {
-        let is_over = row.source == Source::Live || row.status == Status::Lost;
-        if row.phase == Phase::Closed
-            && is_over
-            && let Some(trace_id) = self.traces.get(&row.run)
-        {
-            let run = OfRun {
-                trace_id,
-                closed_at: None,
-            };
-            self.closed.push(event_span(row, run, &self.shape));
-        }
     }
 }

@@ -5,13 +5,15 @@
 //! and whoever waits for a flush get their turn.
 
 mod buffer;
+mod gauges;
 mod intake;
 mod link;
 mod spool;
+mod unstored;
 mod waiting;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use omnitrace_store::row::Micros;
@@ -19,7 +21,6 @@ use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, ProcessReport, WriteRepor
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
-use crate::breaker::Breaker;
 use crate::clock;
 use crate::config::Settings;
 use crate::counters::{Counter, Counters};
@@ -27,6 +28,8 @@ use crate::policy::Policy;
 use crate::queue::{Item, Lost, Receiver};
 use crate::sampling::Sampling;
 use crate::telemetry::{self, Exporter};
+pub(crate) use gauges::Gauges;
+use gauges::locked;
 use intake::Intake;
 use link::{Done, Link};
 use spool::Spool;
@@ -56,37 +59,6 @@ pub(crate) enum Control {
     Flush(oneshot::Sender<Result<(), String>>),
     /// The same, and stop. Whatever is not stored at the deadline is counted as lost.
     Shutdown(Instant, oneshot::Sender<Result<(), String>>),
-}
-
-/// What others may know of the writer's state.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Gauges {
-    live_recorders: Arc<AtomicUsize>,
-    spool_bytes: Arc<AtomicU64>,
-    breaker: Arc<Mutex<Breaker>>,
-    export_breaker: Arc<Mutex<Breaker>>,
-}
-
-impl Gauges {
-    pub(crate) fn live_recorders(&self) -> usize {
-        self.live_recorders.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn spool_bytes(&self) -> u64 {
-        self.spool_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn breaker(&self) -> Breaker {
-        *locked(&self.breaker)
-    }
-
-    pub(crate) fn export_breaker(&self) -> Breaker {
-        *locked(&self.export_breaker)
-    }
-}
-
-fn locked(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
-    breaker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How often the writer looks after what has no event of its own.
