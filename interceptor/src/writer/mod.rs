@@ -12,6 +12,7 @@ mod spool;
 mod unstored;
 mod waiting;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -115,6 +116,10 @@ struct Writer {
     /// Since when rows wait.
     waiting_since: Option<Instant>,
     flushes: Vec<oneshot::Sender<Result<(), String>>>,
+    /// Flushes that wait until so many observations are taken in.
+    asked: VecDeque<(u64, oneshot::Sender<Result<(), String>>)>,
+    /// Observations taken in.
+    taken: u64,
     process: ProcessReport,
     reported_at: Option<Instant>,
     adopted_at: Option<Instant>,
@@ -160,6 +165,8 @@ impl Writer {
             promote_window: options.promote_window,
             waiting_since: None,
             flushes: Vec::new(),
+            asked: VecDeque::new(),
+            taken: 0,
             process: options.process,
             reported_at: None,
             adopted_at: None,
@@ -185,7 +192,10 @@ impl Writer {
                 item = items.recv() => Next::Item(item),
             };
             match next {
-                Next::Item(Some(item)) => self.take_in(item, &mut items).await,
+                Next::Item(Some(item)) => {
+                    self.take_in(item, &mut items).await;
+                    self.reach_flushes();
+                }
                 // Workers that have the plugin go on.
                 Next::Control(None) => has_handle = false,
                 // Nobody is left to offer anything: write what there is, for a while.
@@ -196,14 +206,10 @@ impl Writer {
                     return;
                 }
                 Next::Control(Some(Control::Flush(reply))) => {
-                    self.drain(&mut items).await;
-                    self.intake.mark_losses();
-                    self.intake.waiting.seal();
-                    self.flushes.push(reply);
-                    if let Some(link) = &mut self.link {
-                        link.refusals.hurry();
-                    }
-                    self.answer_flushes();
+                    // What was offered so far, and not what is offered meanwhile.
+                    let reached = self.taken + items.len() as u64;
+                    self.asked.push_back((reached, reply));
+                    self.reach_flushes();
                 }
                 Next::Control(Some(Control::Shutdown(deadline, reply))) => {
                     let stored = self.shutdown(deadline, &mut items).await;
@@ -234,19 +240,31 @@ impl Writer {
 
     async fn take_in(&mut self, first: Item, items: &mut Receiver) {
         self.intake.take_in(first).await;
+        self.taken += 1;
         for _ in 1..INTAKE_BURST {
             let Some(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
+            self.taken += 1;
         }
     }
 
-    /// Takes in what was offered so far, and not what is offered meanwhile.
-    async fn drain(&mut self, items: &mut Receiver) {
-        for _ in 0..items.len() {
-            let Some(item) = items.try_recv() else { break };
-            self.intake.take_in(item).await;
+    /// Begins the flushes before which all is taken in.
+    fn reach_flushes(&mut self) {
+        let mut reached = false;
+        while self.asked.front().is_some_and(|(at, _)| *at <= self.taken) {
+            self.flushes
+                .extend(self.asked.pop_front().map(|(_, reply)| reply));
+            reached = true;
         }
-        self.after_intake();
+        if reached {
+            self.after_intake();
+            self.intake.mark_losses();
+            self.intake.waiting.seal();
+            if let Some(link) = &mut self.link {
+                link.refusals.hurry();
+            }
+            self.answer_flushes();
+        }
     }
 
     /// Takes in all that was ever offered, until a deadline; what is left then is counted.
@@ -447,7 +465,8 @@ impl Writer {
         if let Err(error) = &result {
             tracing::warn!(%error, "OmniTrace stopped");
         }
-        for reply in self.flushes.drain(..) {
+        let asked = self.asked.drain(..).map(|(_, reply)| reply);
+        for reply in self.flushes.drain(..).chain(asked) {
             // `Err` means: nobody waits for the answer.
             let _ = reply.send(result.clone());
         }
