@@ -63,6 +63,8 @@ pub(crate) enum Command {
     /// Find runs that a Temporal server knows otherwise than the store, and put them right, again and
     /// again.
     Reconcile(ReconcileArgs),
+    /// Delete what is too old, and keep hourly counts, latencies and cost of it.
+    Prune(PruneArgs),
     /// Create the tables of a database, or bring older ones up to date.
     #[command(after_help = "Examples:
   omnitrace migrate
@@ -165,6 +167,8 @@ pub(crate) struct ServeArgs {
         action = clap::ArgAction::Set
     )]
     pub(crate) ui: bool,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
 }
 
 /// An address to listen on.
@@ -398,6 +402,65 @@ pub(crate) struct ReconcileArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) temporal: TemporalArgs,
+}
+
+/// How long rows are kept.
+#[derive(Debug, Args)]
+pub(crate) struct RetentionArgs {
+    /// Days that the events of a closed run are kept, or none to keep them; by OMNITRACE_ENV: dev none,
+    /// staging 7, prod 14.
+    #[arg(long, value_name = "DAYS", env = "OMNITRACE_RETENTION_EVENTS_DAYS")]
+    pub(crate) events_days: Option<Days>,
+    /// Days that a closed run is kept, like --events-days; its events never stay longer.
+    #[arg(long, value_name = "DAYS", env = "OMNITRACE_RETENTION_RUNS_DAYS")]
+    pub(crate) runs_days: Option<Days>,
+    /// Days that the hourly aggregates are kept, or none to keep them.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "OMNITRACE_RETENTION_HOURLY_DAYS",
+        default_value = "90"
+    )]
+    pub(crate) hourly_days: Days,
+}
+
+/// A number of days; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Days(pub(crate) Option<u32>);
+
+impl FromStr for Days {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let days = match text {
+            "none" => return Ok(Self(None)),
+            text => text.parse().ok().filter(|days| (1..=36_500).contains(days)),
+        };
+        let days = days.ok_or("write a number of days from 1 to 36500, or none")?;
+        Ok(Self(Some(days)))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Runs that go on are never deleted. `omnitrace serve` does the same once an hour.
+
+Exit code: 0 when all is done, 1 if another process is doing it.
+
+Examples:
+  omnitrace prune --dry-run
+  omnitrace prune --events-days 14 --runs-days 30
+  OMNITRACE_ENV=prod omnitrace prune --json"
+)]
+pub(crate) struct PruneArgs {
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+    /// Say how much would be deleted, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

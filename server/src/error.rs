@@ -46,6 +46,9 @@ pub(crate) enum CliError {
     /// A setting is wrong that would make data more private.
     #[error("nothing is imported: {0}")]
     Settings(String),
+    /// What is too old is not known, or stays.
+    #[error("nothing is deleted: {0}")]
+    Prune(String),
     /// There is no such run.
     #[error(
         "no run has the workflow id or run id \"{id}\" in {place}{}",

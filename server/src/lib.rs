@@ -20,6 +20,7 @@ mod import;
 mod list;
 mod migrate;
 mod progress;
+mod prune;
 mod reconcile;
 mod selection;
 mod show;
@@ -68,6 +69,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(url, args).await,
         Command::Backfill(args) => backfill::run(url, args, now).await,
         Command::Verify(args) => verify::run(url, args, now).await,
+        Command::Prune(args) => prune::run(url, args, now).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
     };
     match answer {

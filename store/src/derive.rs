@@ -245,6 +245,21 @@ pub(crate) struct Used {
     pub(crate) cost_usd: Option<f64>,
 }
 
+impl From<&EventRow> for Used {
+    fn from(row: &EventRow) -> Self {
+        Self {
+            event_key: row.event_key.clone(),
+            kind: row.kind.clone(),
+            step: row.step.clone(),
+            attempt: row.attempt,
+            parent_key: row.parent_key.clone(),
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            cost_usd: row.cost_usd,
+        }
+    }
+}
+
 /// Tokens and cost of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Usage {
@@ -259,6 +274,24 @@ pub(crate) struct Usage {
 /// each of the three values counts where it stands highest: not in a row that has an ancestor with
 /// that value. `rows` must hold all rows with a value and all inner events.
 pub(crate) fn usage(rows: &[Used]) -> Usage {
+    let mut sum = Usage::default();
+    counted(rows, |_, own| sum += own);
+    sum
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, own: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(own.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(own.output_tokens);
+        // What is no number would spoil the sum and be refused by the database.
+        if (self.cost_usd + own.cost_usd).is_finite() {
+            self.cost_usd += own.cost_usd;
+        }
+    }
+}
+
+/// Calls with each row, in the order of their keys, and what it alone tells.
+pub(crate) fn counted<'a>(rows: &'a [Used], mut each: impl FnMut(&'a Used, Usage)) {
     let by_key: HashMap<&str, &Used> = rows.iter().map(|r| (r.event_key.as_str(), r)).collect();
     // Attempts and steps are found by step and attempt: a row between may not be stored.
     let activities: HashMap<(&str, u32), &Used> = rows
@@ -268,28 +301,26 @@ pub(crate) fn usage(rows: &[Used]) -> Usage {
         .collect();
     let mut order: Vec<&Used> = rows.iter().collect();
     order.sort_by_key(|row| row.event_key.as_str());
-    let mut sum = Usage::default();
     for row in order {
         let above = ancestors(row, &by_key, &activities);
+        let mut own = Usage::default();
         if let Some(tokens) = row.input_tokens
             && above.iter().all(|a| a.input_tokens.is_none())
         {
-            sum.input_tokens = sum.input_tokens.saturating_add(tokens);
+            own.input_tokens = tokens;
         }
         if let Some(tokens) = row.output_tokens
             && above.iter().all(|a| a.output_tokens.is_none())
         {
-            sum.output_tokens = sum.output_tokens.saturating_add(tokens);
+            own.output_tokens = tokens;
         }
-        // What is no number would spoil the sum and be refused by the database.
-        if let Some(cost) = row.cost_usd.filter(|cost| cost.is_finite())
+        if let Some(cost) = row.cost_usd
             && above.iter().all(|a| a.cost_usd.is_none())
-            && (sum.cost_usd + cost).is_finite()
         {
-            sum.cost_usd += cost;
+            own.cost_usd = cost;
         }
+        each(row, own);
     }
-    sum
 }
 
 fn ancestors<'a>(

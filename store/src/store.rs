@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hourly::Hours;
 use crate::postgres::{PostgresStore, PostgresUrl};
+use crate::retention::Prunable;
 use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
-use crate::sql::read;
+use crate::sql::{Job, read, retention};
 use crate::sqlite::SqliteStore;
 
 /// Event rows that are stored of one run, unless configured otherwise.
@@ -671,6 +673,47 @@ impl Store {
     /// What the database said.
     pub async fn processes(&self) -> Result<Vec<ProcessReport>, ReadError> {
         either!(self, store => read::processes(store).await)
+    }
+
+    pub(crate) async fn transact<J: Job>(&self, job: &J) -> Result<J::Report, WriteError> {
+        either!(self, store => store.transact(job).await)
+    }
+
+    pub(crate) async fn retention(&self) -> Result<retention::Progress, ReadError> {
+        either!(self, store => retention::progress(store).await)
+    }
+
+    pub(crate) async fn first_closed(&self, from: Micros) -> Result<Option<Micros>, ReadError> {
+        either!(self, store => retention::first_closed(store, from).await)
+    }
+
+    pub(crate) async fn closed_in(
+        &self,
+        hour: Micros,
+        after: Option<&RunRow>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>, ReadError> {
+        either!(self, store => retention::closed_in(store, hour, after, limit).await)
+    }
+
+    pub(crate) async fn slim_events(&self, runs: &[RunRow]) -> Result<Vec<EventRow>, ReadError> {
+        either!(self, store => retention::slim_events(store, runs).await)
+    }
+
+    /// Aggregates of hours that begin at or after a moment, and before another.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn hours(&self, from: Micros, before: Micros) -> Result<Hours, ReadError> {
+        either!(self, store => retention::hours(store, from, before).await)
+    }
+
+    pub(crate) async fn count_prunable(
+        &self,
+        runs_before: Micros,
+        events_before: Micros,
+    ) -> Result<Prunable, ReadError> {
+        either!(self, store => retention::prunable(store, runs_before, events_before).await)
     }
 
     /// Rows and bytes.

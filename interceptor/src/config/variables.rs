@@ -174,8 +174,15 @@ variables! {
         "a whole number from 1 to OTEL_BSP_MAX_QUEUE_SIZE", "Spans of one batch.");
 }
 
-/// Read by `omnitrace serve` alone.
-const OF_THE_SERVER: [&str; 3] = ["OMNITRACE_DASHBOARDS", "OMNITRACE_LISTEN", "OMNITRACE_UI"];
+/// Read by `omnitrace serve` and `omnitrace prune` alone.
+const OF_THE_SERVER: [&str; 6] = [
+    "OMNITRACE_DASHBOARDS",
+    "OMNITRACE_LISTEN",
+    "OMNITRACE_RETENTION_EVENTS_DAYS",
+    "OMNITRACE_RETENTION_HOURLY_DAYS",
+    "OMNITRACE_RETENTION_RUNS_DAYS",
+    "OMNITRACE_UI",
+];
 
 /// One finding for each name that looks like a variable of OmniTrace and is none.
 pub(super) fn unknown<'a>(names: impl IntoIterator<Item = &'a OsStr>) -> Vec<Finding> {

@@ -15,6 +15,7 @@ use super::state::AppState;
 use crate::cli::ServeArgs;
 use crate::database;
 use crate::error::CliError;
+use crate::prune::{self, Kept};
 use crate::text::clean;
 
 /// How long answers that are under way may take when the server is asked to stop.
@@ -30,7 +31,9 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
              through an SSH tunnel"
         )));
     }
-    let database = Database::new(database::parse(url)?);
+    let kept = Kept::new(&args.retention)?;
+    let url = database::parse(url)?;
+    let database = Database::new(url.clone());
     // Before it says where it is, so that whoever reads that can stop it.
     let stop = stop_signal().map_err(CliError::Signals)?;
     let cannot = |error| CliError::Listen { listen, error };
@@ -53,6 +56,11 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
         () = async {
             let _ = stopped.await;
             tokio::time::sleep(GRACE).await;
+        } => {}
+        // Never ends before.
+        () = async {
+            prune::forever(url, kept).await;
+            std::future::pending().await
         } => {}
     }
     database.close().await;

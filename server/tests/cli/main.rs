@@ -7,6 +7,7 @@ mod http;
 mod import;
 mod list;
 mod migrate;
+mod prune;
 mod rows;
 mod show;
 mod wrong;

@@ -230,7 +230,7 @@ pub(crate) async fn unexported<S: Reads>(
 }
 
 /// The rows of a table with these keys; `None` without a key.
-fn select<'a>(
+pub(super) fn select<'a>(
     what: &str,
     table: &str,
     columns: &[&str],

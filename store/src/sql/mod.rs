@@ -9,6 +9,7 @@ pub(crate) mod filter;
 pub(crate) mod lease;
 pub(crate) mod read;
 mod repair;
+pub(crate) mod retention;
 mod settle;
 pub(crate) mod statement;
 pub(crate) mod text;

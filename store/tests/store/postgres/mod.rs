@@ -12,6 +12,8 @@ mod merge;
 mod read;
 #[path = "../contract/repair.rs"]
 mod repair;
+#[path = "../contract/retention.rs"]
+mod retention;
 mod schema;
 mod server;
 #[path = "../contract/usage.rs"]

@@ -13,6 +13,8 @@ mod merge;
 mod read;
 #[path = "../contract/repair.rs"]
 mod repair;
+#[path = "../contract/retention.rs"]
+mod retention;
 #[path = "../contract/usage.rs"]
 mod usage;
 
