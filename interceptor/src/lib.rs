@@ -7,12 +7,14 @@
 //!
 //! - [`config`]: settings and the environment variables that they are read from
 //! - [`history`]: Temporal's own history as rows
+//! - [`metrics`]: what is counted and measured for Prometheus and collectors
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
 //! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
 pub mod config;
 pub mod history;
+pub mod metrics;
 pub mod policy;
 pub mod telemetry;
 
