@@ -12,6 +12,7 @@ mod history;
 mod identity;
 mod large;
 mod load;
+mod metrics;
 mod outage;
 mod privacy;
 mod probes;
