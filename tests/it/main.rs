@@ -21,4 +21,5 @@ mod replay;
 mod sampling;
 mod spans;
 mod standalone;
+mod traced;
 mod workflows;

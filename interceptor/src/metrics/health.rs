@@ -10,6 +10,7 @@ use super::names::*;
 use crate::breaker::Breaker;
 use crate::config::{DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
+use crate::logs::dropped_lines;
 use crate::writer::Gauges;
 
 /// Counters that are metrics of their own.
@@ -51,6 +52,7 @@ impl Metrics {
             let counters = counters.clone();
             registry.count_elsewhere(metric, move || vec![(counters.get(counter), "")]);
         }
+        registry.count_elsewhere(&LOG_LINES_DROPPED, || vec![(dropped_lines(), "")]);
         let own = counters.clone();
         registry.count_elsewhere(&DROPPED, move || {
             dropped()

@@ -31,8 +31,8 @@ const STEPS: &[&str] = &[
 /// Categories of what lies inside.
 const NOT_EXTERNAL: &[&str] = &["policy", "approval", "artifact"];
 
-/// Key of an attempt.
-type AttemptKey = (RunKey, String);
+/// Run, step and number of an attempt.
+type AttemptKey = (RunKey, String, u32);
 
 /// What happened inside attempts that go on.
 #[derive(Debug, Default)]
@@ -52,7 +52,12 @@ struct Happened {
 
 impl Inside {
     fn of(&mut self, row: &EventRow) -> Option<&mut Happened> {
-        let key = (row.run.clone(), row.parent_key.clone()?);
+        if row.kind == "activity" || row.parent_key.is_none() {
+            return None;
+        }
+        // Whatever it lies in, its step tells.
+        let (step, _) = row.step.rsplit_once('.')?;
+        let key = (row.run.clone(), step.to_owned(), row.attempt);
         if !self.attempts.contains_key(&key) {
             self.order.push_back(key.clone());
         }
@@ -64,7 +69,7 @@ impl Inside {
     }
 
     fn end(&mut self, row: &EventRow) -> Happened {
-        let key = (row.run.clone(), row.event_key.clone());
+        let key = (row.run.clone(), row.step.clone(), row.attempt);
         self.attempts.remove(&key).unwrap_or_default()
     }
 }
@@ -73,14 +78,8 @@ impl Inside {
 pub(super) fn closed(registry: &Registry, inside: &mut Inside, batch: &Batch, closings: &Closings) {
     let nothing = RunFacts::default();
     let facts = |run: &RunKey| closings.facts.get(run).unwrap_or(&nothing);
-    let mut events: Vec<&EventRow> = closings
-        .events
-        .iter()
-        .map(|at| &batch.events[*at])
-        .collect();
-    // What happened inside an attempt is measured before it.
-    events.sort_by_key(|row| row.kind == "activity");
-    for row in events {
+    let events = closings.events.iter().map(|at| &batch.events[*at]);
+    for row in inside_first(events) {
         event(registry, inside, row, facts(&row.run));
     }
     for at in &closings.runs {
@@ -91,6 +90,13 @@ pub(super) fn closed(registry: &Registry, inside: &mut Inside, batch: &Batch, cl
     }
 }
 
+/// What happened inside an attempt is measured before it.
+fn inside_first<'a>(rows: impl Iterator<Item = &'a EventRow>) -> Vec<&'a EventRow> {
+    let mut rows: Vec<&EventRow> = rows.collect();
+    rows.sort_by_key(|row| row.kind == "activity");
+    rows
+}
+
 /// The same of rows of a run that are stored nowhere.
 pub(super) fn unstored<'a>(
     registry: &Registry,
@@ -98,31 +104,31 @@ pub(super) fn unstored<'a>(
     rows: impl Iterator<Item = &'a EventRow>,
     facts: &RunFacts,
 ) {
-    for row in rows {
+    for row in inside_first(rows) {
         let is_attempt = row.kind == "activity" && row.attempt > 0;
         let is_used = row.input_tokens.or(row.output_tokens).is_some() || row.cost_usd.is_some();
         // What an attempt used may be told inside it, too; what its step used, by itself.
         let mut used = Vec::new();
         if is_attempt {
-            let key = (row.run.clone(), row.event_key.clone());
+            let key = (row.run.clone(), row.step.clone(), row.attempt);
             let happened = inside.attempts.get_mut(&key);
             used = happened
                 .map(|h| std::mem::take(&mut h.used))
                 .unwrap_or_default();
         }
         event(registry, inside, row, facts);
-        if is_used && row.kind != "activity" && row.parent_key.is_some() {
-            if let Some(happened) = inside.of(row) {
-                let data_redacted = None;
-                happened.used.push(EventRow {
-                    data_redacted,
-                    ..row.clone()
-                });
+        let is_inside = is_used && row.kind != "activity";
+        match inside.of(row).filter(|_| is_inside) {
+            Some(happened) => happened.used.push(EventRow {
+                data_redacted: None,
+                ..row.clone()
+            }),
+            None if is_attempt || is_inside => {
+                for spent in spent_by(used.iter().chain([row])) {
+                    cost(registry, facts, &spent);
+                }
             }
-        } else if is_attempt || (is_used && row.kind != "activity") {
-            for spent in spent_by(used.iter().chain([row])) {
-                cost(registry, facts, &spent);
-            }
+            None => {}
         }
     }
 }
