@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::key::EventKey;
 use crate::row::{EventRow, Micros, Phase, Source, Status};
-use crate::store::Scope;
+use crate::store::{Scope, Spent};
 
 /// Marks of attempts and inner events that are kept of a run, per event row that is. Beyond, those
 /// with the smallest scopes stay and the count of missing rows is a lower bound.
@@ -240,6 +240,7 @@ pub(crate) struct Used {
     pub(crate) step: String,
     pub(crate) attempt: u32,
     pub(crate) parent_key: Option<String>,
+    pub(crate) model: Option<String>,
     pub(crate) input_tokens: Option<i64>,
     pub(crate) output_tokens: Option<i64>,
     pub(crate) cost_usd: Option<f64>,
@@ -253,6 +254,7 @@ impl From<&EventRow> for Used {
             step: row.step.clone(),
             attempt: row.attempt,
             parent_key: row.parent_key.clone(),
+            model: row.model.clone(),
             input_tokens: row.input_tokens,
             output_tokens: row.output_tokens,
             cost_usd: row.cost_usd,
@@ -277,6 +279,63 @@ pub(crate) fn usage(rows: &[Used]) -> Usage {
     let mut sum = Usage::default();
     counted(rows, |_, own| sum += own);
     sum
+}
+
+/// The same by model.
+pub(crate) fn spent(rows: &[Used]) -> Vec<Spent> {
+    let mut by_model: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
+    counted(rows, |row, own| {
+        *by_model.entry(row.model.as_deref()).or_default() += own;
+    });
+    by_model.retain(|_, sum| *sum != Usage::default());
+    let spent = by_model.into_iter().map(|(model, sum)| Spent {
+        model: model.map(ToOwned::to_owned),
+        input_tokens: sum.input_tokens,
+        output_tokens: sum.output_tokens,
+        cost_usd: sum.cost_usd,
+    });
+    spent.collect()
+}
+
+/// What was spent by rows that are stored nowhere: all of a run, or of an attempt.
+pub fn spent_by<'a>(rows: impl IntoIterator<Item = &'a EventRow>) -> Vec<Spent> {
+    let rows: Vec<Used> = rows.into_iter().map(Used::from).collect();
+    spent(&rows)
+}
+
+/// What was spent since. Where a row above tells the same calls anew, maybe with another name of the model,
+/// the sum over all models decides: nothing is counted twice.
+pub(crate) fn added(before: &[Spent], now: &[Spent]) -> Vec<Spent> {
+    let input = grown(before, now, |spent| spent.input_tokens as f64);
+    let output = grown(before, now, |spent| spent.output_tokens as f64);
+    let cost = grown(before, now, |spent| spent.cost_usd);
+    (now.iter().enumerate())
+        .map(|(at, spent)| Spent {
+            model: spent.model.clone(),
+            input_tokens: input[at].round() as i64,
+            output_tokens: output[at].round() as i64,
+            cost_usd: cost[at],
+        })
+        .filter(|more| more.input_tokens > 0 || more.output_tokens > 0 || more.cost_usd > 0.0)
+        .collect()
+}
+
+/// By how much each has grown, together by no more than the sum.
+fn grown(before: &[Spent], now: &[Spent], value: impl Fn(&Spent) -> f64) -> Vec<f64> {
+    let was = |model: &Option<String>| {
+        let before = before.iter().find(|spent| spent.model == *model);
+        before.map_or(0.0, &value)
+    };
+    let sum = |spent: &[Spent]| -> f64 { spent.iter().map(&value).sum() };
+    let each: Vec<f64> = (now.iter())
+        .map(|spent| (value(spent) - was(&spent.model)).max(0.0))
+        .collect();
+    let all: f64 = each.iter().sum();
+    if all <= 0.0 {
+        return each;
+    }
+    let part = ((sum(now) - sum(before)).max(0.0) / all).min(1.0);
+    each.into_iter().map(|grown| grown * part).collect()
 }
 
 impl std::ops::AddAssign for Usage {

@@ -87,6 +87,8 @@ pub(crate) struct Exporter {
     sweep_at: Instant,
     probed: bool,
     refusals: Refusals,
+    /// Whether the collector took what it was sent last.
+    up: Option<bool>,
     running: Option<JoinHandle<Done>>,
 }
 
@@ -124,6 +126,7 @@ impl Exporter {
             sweep_at: Instant::now(),
             probed: false,
             refusals: Refusals::none(),
+            up: None,
             running: None,
         })
     }
@@ -139,6 +142,11 @@ impl Exporter {
 
     pub(crate) fn breaker(&self) -> Breaker {
         self.refusals.breaker(self.running.is_some())
+    }
+
+    /// Whether the collector took what it was sent last, if anything was.
+    pub(crate) fn up(&self) -> Option<bool> {
+        self.up
     }
 
     /// Rows that closed with a write, and where they are.
@@ -266,6 +274,9 @@ impl Exporter {
                 if more {
                     self.sweep_at = Instant::now();
                 }
+                if !matches!(work, Work::Sweep) {
+                    self.up = Some(true);
+                }
                 self.refusals.clear();
                 return;
             }
@@ -273,6 +284,7 @@ impl Exporter {
         };
         let error = match trouble {
             Trouble::Collector(error) => {
+                self.up = Some(false);
                 if self.kit.counters.get(Counter::ExportErrors) == 0 {
                     tracing::warn!(
                         collector = self.kit.collector.shown, %error,

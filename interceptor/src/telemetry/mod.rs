@@ -9,7 +9,9 @@ mod names;
 mod span;
 
 pub use collector::CollectorError;
+pub(crate) use collector::{MetricCollector, resource};
 pub(crate) use exporter::{Done, Exporter, grace};
+pub(crate) use names::SCOPE;
 pub(crate) use span::{OfRun, SpanShape, event_span, run_span};
 
 use crate::config::Settings;
