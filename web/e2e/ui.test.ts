@@ -24,7 +24,7 @@ describe("executions", () => {
     expect(await page.locator("tbody tr").count()).toBe(HISTORIES.length);
     server.import("updates");
     await page.getByRole("link", { name: "updates-1" }).waitFor();
-    expect(await page.getByRole("button", { name: /^all/ }).textContent()).toBe("all4");
+    expect(await page.getByRole("button", { name: /^all/ }).textContent()).toBe(`all${HISTORIES.length + 1}`);
     await close();
   });
 
@@ -95,6 +95,7 @@ describe("trace", () => {
     await page.getByRole("button", { name: "Next error" }).click();
     await attempts.first().waitFor();
     expect(await page.getByRole("complementary").locator(".failure").count()).toBe(1);
+    await page.getByText("Show ▾").click();
     await page.getByRole("button", { name: "Collapse all" }).click();
     await attempts.first().waitFor({ state: "detached" });
     await close();
