@@ -10,7 +10,7 @@ import { chromium, type Browser, type Page } from "playwright-core";
 import { expect } from "vitest";
 import type { History } from "./history";
 
-const given = (name: string) => {
+export const given = (name: string) => {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: run \`cargo xtask test\``);
   return value;
@@ -26,9 +26,9 @@ export class Server {
     readonly url: string,
   ) {}
 
-  static async start(): Promise<Server> {
+  static async start(histories = HISTORIES): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "omnitrace-ui-"));
-    for (const history of HISTORIES) importInto(folder, history);
+    for (const history of histories) importInto(folder, history);
     const child = spawn(given("OMNITRACE_BIN"), ["serve", "--listen", "127.0.0.1:0"], {
       env: environment(folder),
       stdio: ["ignore", "pipe", "inherit"],
@@ -44,7 +44,12 @@ export class Server {
     importInto(this.folder, history, workflowId);
   }
 
-  /** The same of a history that was made up. */
+  /** Another command on the same store. */
+  run(...command: string[]) {
+    execFileSync(given("OMNITRACE_BIN"), command, { env: environment(this.folder), stdio: ["ignore", "ignore", "inherit"] });
+  }
+
+  /** Records a history that was made up. */
   record(...histories: History[]) {
     for (const history of histories) importText(this.folder, JSON.stringify(history));
   }
@@ -63,6 +68,7 @@ export class Server {
 const environment = (folder: string) => ({
   PATH: given("PATH"),
   OMNITRACE_CAPTURE_CONTENT: "true",
+  OMNITRACE_CATEGORIES: "model=Model::*",
   OMNITRACE_MAX_EVENTS_PER_RUN: "100000",
   OMNITRACE_DATABASE_URL: `sqlite://${join(folder, "omnitrace.db")}`,
 });
