@@ -44,6 +44,8 @@ enum Command {
     Alone(Alone),
     /// One process whose import of a history is measured
     Import(Import),
+    /// One long run on a server, for what is measured elsewhere; prints its workflow id
+    Long(Long),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +77,14 @@ struct Alone {
     runs: u32,
     #[arg(long)]
     recording: bool,
+}
+
+#[derive(Debug, Args)]
+struct Long {
+    #[arg(long)]
+    address: String,
+    #[arg(long)]
+    activities: u32,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +162,11 @@ async fn main() -> anyhow::Result<()> {
         Command::Import(import) => {
             let line = import::alone(&import).await?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
+        }
+        Command::Long(long) => {
+            let shop = worker::Shop::open(&long.address, None)?;
+            let workflow_id = shop.long(long.activities).await?;
+            writeln!(std::io::stdout(), "{workflow_id}").context("cannot write to standard output")
         }
     }
 }

@@ -8,7 +8,7 @@ use temporalio_client::{
 use temporalio_sdk::{Runtime, Worker};
 
 use crate::replay::Recording;
-use crate::workflows::{self, Short};
+use crate::workflows::{self, Long, Short};
 
 /// Namespace of a development server.
 const NAMESPACE: &str = "default";
@@ -69,6 +69,17 @@ impl Shop {
         let batch = uuid::Uuid::new_v4();
         try_join_all((0..runs).map(|n| self.order(format!("bench-{batch}-{n}"), n))).await?;
         Ok(())
+    }
+
+    /// Runs so many activities, one after the other; gives the workflow id.
+    pub(crate) async fn long(&self, activities: u32) -> anyhow::Result<String> {
+        let id = format!("bench-{}", uuid::Uuid::new_v4());
+        let options = WorkflowStartOptions::new(&self.task_queue, &id).build();
+        let start = self.client.start_workflow(Long::run, activities, options);
+        (start.await?)
+            .get_result(WorkflowGetResultOptions::default())
+            .await?;
+        Ok(id)
     }
 
     async fn order(&self, id: String, n: u32) -> anyhow::Result<()> {

@@ -112,10 +112,11 @@ impl Short {
     }
 }
 
-/// A worker of the short workflow.
+/// A worker of both workflows.
 pub(crate) fn worker(task_queue: &str) -> anyhow::Result<WorkerOptions> {
     Ok(WorkerOptions::new(task_queue)
         .register_activities(Shop)
+        .register_workflow::<Long>()?
         .register_workflow::<Short>()?
         .build())
 }

@@ -8,14 +8,15 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { expect } from "vitest";
+import type { History } from "./history";
 
-const given = (name: string) => {
+export const given = (name: string) => {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: run \`cargo xtask test\``);
   return value;
 };
 
-export const HISTORIES = ["cancellations", "local_activities", "reset"];
+export const HISTORIES = ["cancellations", "local_activities", "order_support", "reset"];
 
 /** `omnitrace serve` on a store of its own. */
 export class Server {
@@ -25,9 +26,9 @@ export class Server {
     readonly url: string,
   ) {}
 
-  static async start(): Promise<Server> {
+  static async start(histories = HISTORIES): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "omnitrace-ui-"));
-    for (const history of HISTORIES) importInto(folder, history);
+    for (const history of histories) importInto(folder, history);
     const child = spawn(given("OMNITRACE_BIN"), ["serve", "--listen", "127.0.0.1:0"], {
       env: environment(folder),
       stdio: ["ignore", "pipe", "inherit"],
@@ -43,6 +44,16 @@ export class Server {
     importInto(this.folder, history, workflowId);
   }
 
+  /** Another command on the same store. */
+  run(...command: string[]) {
+    execFileSync(given("OMNITRACE_BIN"), command, { env: environment(this.folder), stdio: ["ignore", "ignore", "inherit"] });
+  }
+
+  /** Records a history that was made up. */
+  record(...histories: History[]) {
+    for (const history of histories) importText(this.folder, JSON.stringify(history));
+  }
+
   dropDatabase() {
     rmSync(join(this.folder, "omnitrace.db"));
   }
@@ -56,6 +67,9 @@ export class Server {
 
 const environment = (folder: string) => ({
   PATH: given("PATH"),
+  OMNITRACE_CAPTURE_CONTENT: "true",
+  OMNITRACE_CATEGORIES: "model=Model::*",
+  OMNITRACE_MAX_EVENTS_PER_RUN: "100000",
   OMNITRACE_DATABASE_URL: `sqlite://${join(folder, "omnitrace.db")}`,
 });
 
@@ -63,8 +77,11 @@ function importInto(folder: string, history: string, workflowId?: string) {
   const file = new URL(`../../tests/it/history/fixtures/${history}.json`, import.meta.url);
   let input = readFileSync(file, "utf8");
   if (workflowId) input = input.replaceAll(/("workflowId": *)"[^"]*"/g, (_, name) => name + JSON.stringify(workflowId));
-  execFileSync(given("OMNITRACE_BIN"), ["import", "-"], { env: environment(folder), input });
+  importText(folder, input);
 }
+
+const importText = (folder: string, input: string) =>
+  execFileSync(given("OMNITRACE_BIN"), ["import", "-"], { env: environment(folder), input });
 
 export const launch = (): Promise<Browser> =>
   chromium.launch({ executablePath: given("CHROMIUM"), args: ["--no-sandbox"] });
@@ -82,7 +99,7 @@ export async function open(browser: Browser, url: string, { width = 1280, dark =
   const complaints: string[] = [];
   // A problem that the server answers is shown by the page, and noted by the browser.
   page.on("console", (message) => {
-    if (message.type() === "error" && !/status of (400|404|503)/.test(message.text())) complaints.push(message.text());
+    if (message.type() === "error" && !/status of (400|401|403|404|503)/.test(message.text())) complaints.push(message.text());
   });
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("dialog", (dialog) => {

@@ -1,6 +1,7 @@
 // The web UI in a real browser, as a person uses it, with runs read from real histories.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { History } from "./history";
 import { HISTORIES, Server, accessible, fits, launch, open, type Look } from "./support";
 
 let browser: Browser;
@@ -9,6 +10,14 @@ let server: Server;
 beforeAll(async () => {
   browser = await launch();
   server = await Server.start();
+  const chained = (n: number) =>
+    new History({
+      workflowId: "chained",
+      runId: `chained-${n}`,
+      begin: Date.UTC(2026, 0, 1, 10 + n),
+      continuedFrom: n > 0 ? `chained-${n - 1}` : undefined,
+    });
+  server.record(chained(0).continueAsNew("chained-1"), chained(1).activity("A").continueAsNew("chained-2"), chained(2).complete());
 });
 afterAll(async () => {
   await browser?.close();
@@ -21,10 +30,11 @@ describe("executions", () => {
   it("shows a new run by itself", async () => {
     const { page, close } = await open(browser, server.url);
     await page.getByRole("link", { name: "reset-1" }).waitFor();
-    expect(await page.locator("tbody tr").count()).toBe(HISTORIES.length);
+    const before = await page.locator("tbody tr").count();
+    expect(before).toBe(HISTORIES.length + 3);
     server.import("updates");
     await page.getByRole("link", { name: "updates-1" }).waitFor();
-    expect(await page.getByRole("button", { name: /^all/ }).textContent()).toBe("all4");
+    expect(await page.getByRole("button", { name: /^all/ }).textContent()).toBe(`all${before + 1}`);
     await close();
   });
 
@@ -62,6 +72,22 @@ describe("executions", () => {
   });
 });
 
+describe("a chain", () => {
+  it("is walked by its strip and by the keyboard", async () => {
+    const { page, close } = await open(browser, trace("chained"));
+    const here = page.locator('.chain [aria-current="page"]');
+    await here.filter({ hasText: "run 3" }).waitFor();
+    await page.keyboard.press("[");
+    await here.filter({ hasText: "run 2" }).waitFor();
+    expect(page.url()).toContain("run=chained-1");
+    await page.getByRole("link", { name: "run 1" }).click();
+    await here.filter({ hasText: "run 1" }).waitFor();
+    await page.keyboard.press("]");
+    await here.filter({ hasText: "run 2" }).waitFor();
+    await close();
+  });
+});
+
 describe("trace", () => {
   it("is walked by the keyboard, and each row has an address", async () => {
     const { page, close } = await open(browser, trace("local-activities-1"));
@@ -95,6 +121,7 @@ describe("trace", () => {
     await page.getByRole("button", { name: "Next error" }).click();
     await attempts.first().waitFor();
     expect(await page.getByRole("complementary").locator(".failure").count()).toBe(1);
+    await page.getByText("Show ▾").click();
     await page.getByRole("button", { name: "Collapse all" }).click();
     await attempts.first().waitFor({ state: "detached" });
     await close();
@@ -119,7 +146,7 @@ const LOOKS: [string, Look][] = [
 ];
 
 describe.each(LOOKS)("%s", (name, look) => {
-  it("is accessible and fits in every state", async () => {
+  it("is accessible and fits in every state", { timeout: 400_000 }, async () => {
     const states: [string, string, () => Promise<void>][] = [];
     const { page, close } = await open(browser, server.url, look);
     const state = (what: string, url: string, reach: () => Promise<void>) => states.push([what, url, reach]);
@@ -128,6 +155,21 @@ describe.each(LOOKS)("%s", (name, look) => {
     state("a wrong filter", `${server.url}/?since=soon`, () => page.getByRole("alert").waitFor());
     state("a trace", trace("local-activities-1"), () => page.getByRole("treeitem").first().waitFor());
     state("details", `${trace("local-activities-1")}&row=run`, () => page.getByRole("complementary").getByText("Output").first().waitFor());
+    const rows = () => page.getByRole("treeitem").first().waitFor();
+    const support = `${trace("order-support-1")}&path=on&at=2026-11-21T16:56:23.900000Z`;
+    state("a replay", support, () => page.getByRole("group", { name: "Replay" }).waitFor());
+    state("nothing found", `${trace("order-support-1")}&q=nowhere`, () => page.getByText("0 found").waitFor());
+    state("an error's details", `${trace("order-support-1")}&row=activity:4:Search::knowledge:1`, () => page.locator(".failure").first().waitFor());
+    state("a menu", trace("order-support-1"), async () => {
+      await rows();
+      await page.getByText("Filter ▾").click();
+      await page.getByRole("group", { name: "Status" }).waitFor();
+    });
+    state("a drawer", `${trace("order-support-1")}&row=activity:6:Model::draft:0`, async () => {
+      await page.getByRole("button", { name: /Read prompts/ }).click();
+      await page.getByRole("dialog").waitFor();
+    });
+    state("a chain", `${trace("chained")}&run=chained-1`, () => page.getByRole("link", { name: "run 3" }).waitFor());
     state("the keyboard", trace("cancellations-1"), async () => {
       await page.getByRole("treeitem").first().waitFor();
       await page.keyboard.press("?");
@@ -135,6 +177,14 @@ describe.each(LOOKS)("%s", (name, look) => {
     });
     state("no such run", trace("gone"), () => page.getByRole("alert").waitFor());
     state("no such page", `${server.url}/nowhere`, () => page.getByText("There is no such page").waitFor());
+    // What the server would say to somebody it does not know, or whom it knows too well; and nothing at all.
+    const answers = (status: number) => ({ status, contentType: "application/problem+json", body: JSON.stringify({ title: "No", detail: "because" }) });
+    for (const [address, title, what] of [["/?text=401", "A token is needed", "no token"], ["/?text=403", "Not allowed", "not allowed"]] as const) {
+      await page.route(`**/executions?*text=${address.slice(-3)}*`, (route) => route.fulfill(answers(Number(address.slice(-3)))));
+      state(what, server.url + address, () => page.getByText(title).waitFor());
+    }
+    await page.route("**/executions/slow/trace*", () => {});
+    state("loading", trace("slow"), () => page.getByText("Loading the trace").waitFor());
     for (const [what, url, reach] of states) {
       await page.goto(url);
       await reach();

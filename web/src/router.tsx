@@ -1,11 +1,14 @@
-import { Outlet, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import { Outlet, createRootRoute, createRoute, createRouter, useRouter } from "@tanstack/react-router";
+import { useCallback } from "react";
 import { Notice } from "./components/Notice";
+import { GoContext } from "./components/go";
 import { ExecutionsPage } from "./executions/ExecutionsPage";
 import { readSearch } from "./executions/fns/search";
 import { TracePage } from "./trace/TracePage";
+import { VIEW_NAMES, type View } from "./trace/fns/view";
 
 const root = createRootRoute({
-  component: Outlet,
+  component: Site,
   notFoundComponent: () => (
     <Notice title="There is no such page">
       <p>
@@ -15,6 +18,16 @@ const root = createRootRoute({
   ),
 });
 
+function Site() {
+  const { history } = useRouter();
+  const go = useCallback((href: string) => history.push(href), [history]);
+  return (
+    <GoContext value={go}>
+      <Outlet />
+    </GoContext>
+  );
+}
+
 const executions = createRoute({
   getParentRoute: () => root,
   path: "/",
@@ -22,7 +35,17 @@ const executions = createRoute({
   component: ExecutionsPage,
 });
 
-interface TraceSearch {
+/** Texts out of an address, by name; what is empty or not known is left out. */
+const texts = <Name extends string>(names: readonly Name[], raw: Record<string, unknown>) => {
+  const found: Partial<Record<Name, string>> = {};
+  for (const name of names) {
+    const value = raw[name];
+    if (typeof value === "string" && value !== "") found[name] = value;
+  }
+  return found;
+};
+
+interface TraceSearch extends View {
   id?: string;
   run?: string;
   namespace?: string;
@@ -32,16 +55,9 @@ interface TraceSearch {
 const trace = createRoute({
   getParentRoute: () => root,
   path: "/trace",
-  validateSearch: ({ id, run, namespace, row }: Record<string, unknown>): TraceSearch => ({
-    id: text(id),
-    run: text(run),
-    namespace: text(namespace),
-    row: text(row),
-  }),
+  validateSearch: (raw): TraceSearch => texts(["id", "run", "namespace", "row", ...VIEW_NAMES], raw),
   component: TracePage,
 });
-
-const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
 
 export const router = createRouter({
   routeTree: root.addChildren([executions, trace]),

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
 use crate::tools::postgres::PostgresServer;
 use crate::tools::{Host, protoc, temporal};
-use crate::{cargo, process, say, test};
+use crate::{bench_ui, cargo, process, say, test};
 
 /// The package that measures, and its program.
 const PACKAGE: &str = "omnitrace-bench";
@@ -34,6 +34,8 @@ pub(crate) enum Measure {
     Growth,
     /// What the layer costs a span outside any attempt, and propagation an activity
     Layer,
+    /// Opening long runs in the web UI and in Temporal's own, in Chromium
+    Ui,
 }
 
 impl Measure {
@@ -48,6 +50,7 @@ impl Measure {
             Self::Import => "import",
             Self::Growth => "growth",
             Self::Layer => "layer",
+            Self::Ui => "ui",
         }
     }
 
@@ -67,6 +70,9 @@ pub(crate) fn run(
     quick: bool,
     large: bool,
 ) -> Result<(), Error> {
+    if measure == Some(Measure::Ui) {
+        return bench_ui::run(host, quick);
+    }
     let protoc = protoc::resolve(host)?;
     say::line("protoc", protoc.path().display());
     say::line("build", "omnitrace-bench (release: minutes the first time)");
@@ -116,7 +122,10 @@ pub(crate) fn run(
     bench.args(measure.map(Measure::name));
     process::expect(process::run(&mut bench)?, "the bench")?;
     say::line("samples", format_args!("{}/*.json", out.display()));
-    Ok(())
+    match measure {
+        None => bench_ui::run(host, quick),
+        Some(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

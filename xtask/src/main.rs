@@ -2,6 +2,7 @@
 //! crates, so it builds in seconds on a machine that has only Rust, and obtains the rest.
 
 mod bench;
+mod bench_ui;
 mod cargo;
 mod chaos;
 mod demo;
@@ -72,7 +73,11 @@ Examples:
   cargo xtask chaos --json > chaos.json")]
     Chaos(chaos::Options),
     /// Check the web UI and build the bundle that the program holds; needs Node.js
-    Web,
+    Web {
+        /// Then draw the pictures of docs/images anew, in Chromium
+        #[arg(long)]
+        screenshots: bool,
+    },
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
 }
@@ -95,7 +100,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Test { arguments } => test::run(&host, arguments),
         Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
-        Task::Web => web::run(),
+        Task::Web { screenshots } => web::run_and_draw(&host, screenshots),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }

@@ -1,11 +1,12 @@
 //! `cargo xtask web`: checks the web UI and builds the bundle that the `omnitrace` program holds. The
 //! bundle is committed, so only who changes the UI needs Node.js.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
-use crate::tools::Host;
+use crate::tools::{Host, chromium, protoc};
 use crate::{cargo, process, say};
 
 /// Hashes of the bundle and of what it is made of.
@@ -13,9 +14,15 @@ const SEAL: &str = "bundle.sha256";
 
 /// Writes the client from the API's document, checks types, runs the tests, and builds.
 pub(crate) fn run() -> Result<(), Error> {
+    require_packages()?;
+    npm(&folder(), &["run", "--silent", "bundle"])
+}
+
+/// Installs the packages of the lock file where others are, or none.
+pub(crate) fn require_packages() -> Result<(), Error> {
     if !has_npm()? {
         return Err(Error::Advice(
-            "no npm: install Node.js 20.19 or later to build the web UI".to_owned(),
+            "no npm: install Node.js 20.19 or later for the web UI".to_owned(),
         ));
     }
     let folder = folder();
@@ -24,7 +31,7 @@ pub(crate) fn run() -> Result<(), Error> {
         // not every registry has.
         npm(&folder, &["install", "--no-audit", "--no-fund"])?;
     }
-    npm(&folder, &["run", "--silent", "bundle"])
+    Ok(())
 }
 
 /// As [`run`], and fails if what is there was made of other sources. Without Node.js nothing is built:
@@ -46,29 +53,48 @@ pub(crate) fn check() -> Result<(), Error> {
     ))
 }
 
-/// Uses the web UI of a built `omnitrace` as a person does, in Chromium.
-pub(crate) fn in_browser(host: &Host, omnitrace: &Path) -> Result<(), Error> {
-    let Some(chromium) = chromium(host)?.filter(|_| is_installed(&folder())) else {
-        say::line("web", "no Chromium, so the web UI is not used in a browser");
+/// As [`run`], and draws the pictures of the guide if they are wanted.
+pub(crate) fn run_and_draw(host: &Host, pictures: bool) -> Result<(), Error> {
+    run()?;
+    if !pictures {
         return Ok(());
-    };
-    let mut tests = npm_command(&folder(), &["run", "--silent", "e2e"]);
-    tests
-        .env("OMNITRACE_BIN", omnitrace)
-        .env("CHROMIUM", chromium);
-    process::expect(process::run(&mut tests)?, "npm run e2e")
+    }
+    let chromium = chromium::resolve(host)?;
+    let omnitrace = cargo::build_in_workspace(&protoc::resolve(host)?, "omnitrace")?;
+    in_chromium(&["run", "--silent", "pictures"], &chromium, &omnitrace, &[])
 }
 
-/// Where Chromium is, under one of its names.
-fn chromium(host: &Host) -> Result<Option<PathBuf>, Error> {
-    for name in ["chromium", "chromium-browser", "google-chrome"] {
-        if let Some(program) = host.find(name)
-            && process::works(&program, &["--version"])?
-        {
-            return Ok(Some(program));
-        }
+/// Uses the web UI of a built `omnitrace` as a person does, in Chromium.
+pub(crate) fn in_browser(host: &Host, omnitrace: &Path) -> Result<(), Error> {
+    if !is_installed(&folder()) {
+        say::line("web", "no npm, so the web UI is not used in a browser");
+        return Ok(());
     }
-    Ok(None)
+    match chromium::resolve(host) {
+        Ok(chromium) => in_chromium(&["run", "--silent", "e2e"], &chromium, omnitrace, &[]),
+        Err(Error::Advice(advice)) => {
+            let line = format!("{advice}; so the web UI is not used in a browser");
+            say::line("web", line);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a script of the web UI that needs Chromium and a built `omnitrace`.
+pub(crate) fn in_chromium(
+    arguments: &[&str],
+    chromium: &Path,
+    omnitrace: &Path,
+    more: &[(&str, &OsStr)],
+) -> Result<(), Error> {
+    let mut script = npm_command(&folder(), arguments);
+    script
+        .env("OMNITRACE_BIN", omnitrace)
+        .env("CHROMIUM", chromium)
+        .envs(more.iter().copied());
+    let what = format!("npm {}", arguments.join(" "));
+    process::expect(process::run(&mut script)?, &what)
 }
 
 fn folder() -> PathBuf {

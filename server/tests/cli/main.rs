@@ -7,6 +7,7 @@ mod http;
 mod import;
 mod list;
 mod migrate;
+mod moments;
 mod prune;
 mod rows;
 mod show;

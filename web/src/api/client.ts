@@ -1,4 +1,5 @@
 // What the server answers, as its OpenAPI document has it.
+import { createParser } from "eventsource-parser";
 import type { components, paths } from "./schema";
 
 export type Status = components["schemas"]["Status"];
@@ -16,7 +17,6 @@ type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { quer
 
 export type ListQuery = Query<"/executions">;
 export type TraceQuery = Query<"/executions/{execution_id}/trace">;
-
 /** Why the server did not answer what was asked. */
 export class ApiError extends Error {
   constructor(
@@ -28,44 +28,100 @@ export class ApiError extends Error {
   }
 }
 
-/** Asks a server, which is where the page comes from unless `base` says otherwise. */
+const encoded = (executionId: string) => `/executions/${encodeURIComponent(executionId)}`;
+
+/**
+ * Asks a server, which is where the page comes from unless `base` says otherwise, as whoever `token`
+ * stands for.
+ */
 export class Client {
-  constructor(private readonly base = "") {}
+  constructor(
+    private readonly base = "",
+    private readonly token: () => string | undefined = () => undefined,
+  ) {}
 
   executions(query: ListQuery, signal?: AbortSignal): Promise<Executions> {
     return this.get("/executions", query, signal);
   }
 
-  /** The whole trace: parts beyond what one answer holds are asked for and joined. */
-  async trace(executionId: string, query: TraceQuery, signal?: AbortSignal): Promise<Trace> {
-    const path = `/executions/${encodeURIComponent(executionId)}/trace`;
-    const trace = await this.get<Trace>(path, query, signal);
+  /**
+   * The whole trace: parts beyond what one answer holds are asked for and joined. `onPart` is told what
+   * is there while more is to come.
+   */
+  async trace(
+    executionId: string,
+    query: TraceQuery,
+    signal?: AbortSignal,
+    onPart?: (trace: Trace) => void,
+  ): Promise<Trace> {
+    const path = `${encoded(executionId)}/trace`;
+    let trace = await this.get<Trace>(path, query, signal);
     while (trace.root.more_children && query.depth === undefined) {
       const last = trace.root.children.at(-1);
       if (!last) break;
+      onPart?.(trace);
       // The same run, also when another began meanwhile.
       const rest = await this.get<Trace>(
         path,
         { ...query, namespace: trace.namespace, run_id: trace.run_id, after: last.event_key },
         signal,
       );
-      trace.root.children.push(...rest.root.children);
-      trace.root.more_children = rest.root.more_children;
+      const children = [...trace.root.children, ...rest.root.children];
+      trace = { ...trace, root: { ...trace.root, children, more_children: rest.root.more_children } };
     }
     return trace;
   }
 
+  /** Calls for each event of a run that goes on, until the server says that it has ended. */
+  async follow(
+    executionId: string,
+    query: { run_id: string; namespace: string },
+    onEvent: (event: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const response = await this.ask(`${encoded(executionId)}/trace/stream`, query, signal, "text/event-stream");
+    if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      throw new ApiError(response.status, "No stream", "The server does not stream this run.");
+    }
+    let ended = false;
+    const parser = createParser({
+      onEvent: ({ event = "message" }) => {
+        ended ||= event === "end";
+        onEvent(event);
+      },
+    });
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    onEvent("open");
+    try {
+      while (!ended) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        parser.feed(decoder.decode(value, { stream: true }));
+      }
+    } finally {
+      void reader.cancel().catch(() => undefined);
+    }
+    if (!ended) throw new ApiError(0, "Cut off", "The stream of the run was cut.");
+  }
+
   private async get<T>(path: string, query: object, signal?: AbortSignal): Promise<T> {
+    return (await (await this.ask(path, query, signal, "application/json")).json()) as T;
+  }
+
+  private async ask(path: string, query: object, signal: AbortSignal | undefined, accept: string): Promise<Response> {
     const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
     const search = new URLSearchParams(given).toString();
+    const token = this.token();
+    const headers = { accept, ...(token ? { authorization: `Bearer ${token}` } : {}) };
     let response: Response;
     try {
-      response = await fetch(`${this.base}${path}${search && `?${search}`}`, { signal });
+      response = await fetch(`${this.base}${path}${search && `?${search}`}`, { signal, headers });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new ApiError(0, "No connection", "The server does not answer: see whether `omnitrace serve` still runs.");
     }
-    if (response.ok) return (await response.json()) as T;
+    if (response.ok) return response;
     const problem = (await response.json().catch(() => undefined)) as Problem | undefined;
     throw new ApiError(
       response.status,

@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import { ApiError } from "../api/client";
+import { TokenForm } from "./TokenForm";
 
 interface Props {
   title: string;
@@ -26,12 +27,16 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
+/** Why something cannot be shown, and what to do about it. */
 export function ErrorNotice({ error, onRetry }: { error: Error; onRetry?: () => void }) {
+  const status = error instanceof ApiError ? error.status : undefined;
   const title = error instanceof ApiError ? error.title : "Something went wrong";
+  const said = { 401: "A token is needed", 403: "Not allowed" }[status ?? 0];
   return (
     <div role="alert">
-      <Notice title={title} onRetry={onRetry}>
+      <Notice title={said ?? title} onRetry={onRetry}>
         <p>{error.message}</p>
+        {said && <TokenForm refused={status === 403} />}
       </Notice>
     </div>
   );

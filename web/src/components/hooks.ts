@@ -24,3 +24,11 @@ export function usePageKeys(onKey: (event: KeyboardEvent) => void) {
     return () => window.removeEventListener("keydown", listen);
   });
 }
+
+/** Focus goes from one thing of a list to the next, or the one before. */
+export function moveFocus(step: number) {
+  const all = [...document.querySelectorAll<HTMLElement>("[data-run]")];
+  const at = all.indexOf(document.activeElement as HTMLElement);
+  const next = at < 0 && step < 0 ? all.length - 1 : at + step;
+  all[Math.min(Math.max(next, 0), all.length - 1)]?.focus();
+}

@@ -3,8 +3,9 @@ import { useRef, useState } from "react";
 import { KeyboardHelp, type Keys } from "../components/KeyboardHelp";
 import { ErrorNotice, Loading, Notice } from "../components/Notice";
 import { Top } from "../components/Top";
-import { useNow, usePageKeys } from "../components/hooks";
+import { moveFocus, useNow, usePageKeys } from "../components/hooks";
 import { ExecutionsTable } from "./ExecutionsTable";
+import { ListTools } from "./ListTools";
 import { Filters } from "./Filters";
 import { StatusCounts } from "./StatusCounts";
 import { isNarrowed, type Search } from "./fns/search";
@@ -49,6 +50,7 @@ export function ExecutionsPage() {
         <Filters search={search} onChange={onChange} text={text} />
         {query.isPending && <Loading what="runs" />}
         {query.error && <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />}
+        {runs.length > 0 && <ListTools runs={runs} />}
         {runs.length > 0 && <ExecutionsTable runs={runs} now={now} />}
         {query.isSuccess && runs.length === 0 && <Empty narrowed={isNarrowed(search)} />}
         {query.hasNextPage && (
@@ -77,12 +79,4 @@ function Empty({ narrowed }: { narrowed: boolean }) {
       </p>
     </Notice>
   );
-}
-
-/** Focus goes from link to link of the runs. */
-function moveFocus(step: number) {
-  const links = [...document.querySelectorAll<HTMLElement>("[data-run]")];
-  const at = links.indexOf(document.activeElement as HTMLElement);
-  const next = at < 0 && step < 0 ? links.length - 1 : at + step;
-  links[Math.min(Math.max(next, 0), links.length - 1)]?.focus();
 }

@@ -1,9 +1,9 @@
 import type { Execution } from "../api/client";
+import { PageLink } from "../components/PageLink";
 import { StatusBadge } from "../components/StatusBadge";
 import { ago, dollars, duration, localTime, parseTime, thousands } from "../components/format";
 import { isOpen, statusOf } from "../components/status";
 import { traceHref } from "../trace/links";
-import { RunLink } from "./RunLink";
 
 /** Runs, newest first. */
 export function ExecutionsTable({ runs, now }: { runs: Execution[]; now: number }) {
@@ -42,7 +42,7 @@ function RunRow({ run, now }: { run: Execution; now: number }) {
         <StatusBadge state={statusOf(run.status)} />
       </td>
       <td className="run-id cut" title={run.execution_id}>
-        <RunLink href={href}>{run.execution_id}</RunLink>
+        <PageLink href={href} data-run>{run.execution_id}</PageLink>
       </td>
       <td className="wide-only">{run.workflow_type}</td>
       <td className="muted" title={localTime(run.started_at)}>

@@ -1,4 +1,5 @@
-import { useEffect, useState, type RefObject } from "react";
+import { useState, type RefObject } from "react";
+import { Written } from "../components/Written";
 import { FILTERS, isNarrowed, type Filter, type Search } from "./fns/search";
 
 interface Props {
@@ -7,9 +8,6 @@ interface Props {
   /** The field that `/` goes to. */
   text: RefObject<HTMLInputElement | null>;
 }
-
-/** Milliseconds after the last key until what was written narrows the list. */
-const PAUSE = 300;
 
 const MORE: [Filter, string, string][] = [
   ["namespace", "Namespace", "default"],
@@ -62,39 +60,5 @@ export function Filters({ search, onChange, text }: Props) {
         </button>
       )}
     </form>
-  );
-}
-
-interface WrittenProps {
-  name: string;
-  value: string;
-  placeholder: string;
-  onChange: (value: string) => void;
-  inputRef?: RefObject<HTMLInputElement | null>;
-}
-
-/** A field that tells what was written after a pause, or at Enter. */
-function Written({ name, value, placeholder, onChange, inputRef }: WrittenProps) {
-  const [written, setWritten] = useState(value);
-  useEffect(() => setWritten(value), [value]);
-  useEffect(() => {
-    if (written === value) return;
-    const timer = setTimeout(() => onChange(written), PAUSE);
-    return () => clearTimeout(timer);
-  }, [written, value]);
-  return (
-    <input
-      ref={inputRef}
-      name={name}
-      value={written}
-      placeholder={placeholder}
-      autoComplete="off"
-      spellCheck={false}
-      onChange={(event) => setWritten(event.target.value)}
-      onKeyDown={(event) => {
-        if (event.key === "Enter") onChange(written);
-        if (event.key === "Escape") event.currentTarget.blur();
-      }}
-    />
   );
 }

@@ -4,7 +4,8 @@ import { FailureBox } from "../components/FailureBox";
 import { StatusBadge } from "../components/StatusBadge";
 import { dollars, duration, localTime, parseTime, thousands } from "../components/format";
 import { isOpen, statusOf } from "../components/status";
-import { traceHref } from "./links";
+import { ChainStrip } from "./ChainStrip";
+import { Dashboards } from "./detail/Dashboards";
 
 interface Props {
   trace: Trace;
@@ -40,8 +41,13 @@ export function TraceHeader({ trace, now, stale }: Props) {
         </Fact>
         {tokens && <Fact name="tokens">{thousands(tokens.prompt)} in, {thousands(tokens.completion)} out</Fact>}
         {cost != null && <Fact name="cost">{dollars(cost)}</Fact>}
-        <Ways trace={trace} />
+        {Object.keys(trace.dashboards).length > 0 && (
+          <Fact name="open in">
+            <Dashboards pages={trace.dashboards} />
+          </Fact>
+        )}
       </dl>
+      <ChainStrip trace={trace} />
       {error && <FailureBox error={error} />}
       <Warnings trace={trace} stale={stale} />
     </header>
@@ -54,39 +60,6 @@ function Fact({ name, title, children }: { name: string; title?: string | null; 
       <dt>{name}</dt>
       <dd title={title ?? undefined}>{children}</dd>
     </div>
-  );
-}
-
-/** Other runs, and pages of other programs. */
-function Ways({ trace }: { trace: Trace }) {
-  const { previous_run, next_run, parent } = trace.links;
-  const { namespace, execution_id: executionId } = trace;
-  const pages = Object.entries(trace.dashboards);
-  return (
-    <>
-      {(previous_run || next_run) && (
-        <Fact name="chain">
-          {previous_run && <a href={traceHref({ executionId, namespace, runId: previous_run })}>← run before</a>}{" "}
-          {next_run && <a href={traceHref({ executionId, namespace, runId: next_run })}>run after →</a>}
-        </Fact>
-      )}
-      {parent && (
-        <Fact name="parent">
-          <a href={traceHref({ executionId: parent.execution_id, namespace: parent.namespace, runId: parent.run_id })}>
-            {parent.execution_id}
-          </a>
-        </Fact>
-      )}
-      {pages.length > 0 && (
-        <Fact name="open in">
-          {pages.map(([name, url]) => (
-            <span key={name}>
-              <a href={url} target="_blank" rel="noreferrer">{name} ↗</a>{" "}
-            </span>
-          ))}
-        </Fact>
-      )}
-    </>
   );
 }
 

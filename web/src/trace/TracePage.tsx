@@ -1,22 +1,27 @@
 import { getRouteApi } from "@tanstack/react-router";
-import { useState } from "react";
+import { useCallback, useState } from "react";
 import { KeyboardHelp } from "../components/KeyboardHelp";
 import { Notice } from "../components/Notice";
+import { PageLink } from "../components/PageLink";
 import { Top } from "../components/Top";
 import { usePageKeys } from "../components/hooks";
 import { WorkflowTrace } from "./WorkflowTrace";
+import type { View } from "./fns/view";
 import { TRACE_KEYS } from "./hooks/useTraceKeys";
 
 const route = getRouteApi("/trace");
 
-/** A run, named in the address, and its row that is shown. */
+/** A run, named in the address, its row that is shown, and how. */
 export function TracePage() {
-  const { id, run, namespace, row } = route.useSearch();
+  const { id, run, namespace, row, ...view } = route.useSearch();
   const navigate = route.useNavigate();
   const [help, setHelp] = useState(false);
   usePageKeys((event) => event.key === "?" && setHelp(true));
-  const select = (row: string | undefined) =>
-    void navigate({ search: (before) => ({ ...before, row }), replace: true });
+  const change = useCallback(
+    (more: View & { row?: string }) => void navigate({ search: (before) => ({ ...before, ...more }), replace: true }),
+    [navigate],
+  );
+  const select = useCallback((row: string | undefined) => change({ row }), [change]);
   return (
     <div className="page">
       <Top onHelp={() => setHelp(true)}>
@@ -31,11 +36,13 @@ export function TracePage() {
             namespace={namespace}
             selected={row}
             onSelect={select}
+            view={view}
+            onView={change}
           />
         ) : (
           <Notice title="No run is named">
             <p>
-              The address must say which: <a href="/">choose a run</a>.
+              The address must say which: <PageLink href="/">choose a run</PageLink>.
             </p>
           </Notice>
         )}

@@ -3,14 +3,19 @@ import type { TraceNode } from "../api/client";
 import { StatusBadge } from "../components/StatusBadge";
 import { dollars, duration, parseTime, thousands } from "../components/format";
 import { isOpen, stateOf } from "../components/status";
-import { place, segmentsOf, type Range, type Segment } from "./fns/layout";
-import { attemptsOf, type Row } from "./fns/rows";
+import { segmentsOf, type Segment } from "./fns/layout";
+import { attemptsOf, titleOf, type Row } from "./fns/rows";
+import { place, type Range, type Scale } from "./fns/scale";
 
 interface Props {
   domId: string;
   row: Row;
-  range: Range;
+  scale: Scale;
   now: number;
+  /** Up to when what goes on is drawn. */
+  until: number;
+  /** Times at which the length of the run depended on it alone. */
+  critical: Range[] | undefined;
   top: number;
   height: number;
   active: boolean;
@@ -20,7 +25,7 @@ interface Props {
 
 /** One node: what it is at the left, when it was at the right. */
 export const TraceRow = memo(function TraceRow(props: Props) {
-  const { domId, row, range, now, top, height, active, onSelect, onToggle } = props;
+  const { domId, row, scale, now, until, critical, top, height, active, onSelect, onToggle } = props;
   const { node } = row;
   const took = tookOf(node, now);
   return (
@@ -57,6 +62,7 @@ export const TraceRow = memo(function TraceRow(props: Props) {
         <StatusBadge state={stateOf(node)} short />
         <span className="row-title cut">{titleOf(node)}</span>
         <Badges node={node} />
+        {critical && <span className="visually-hidden">on the critical path</span>}
         {node.role !== "run" && node.error ? (
           <span className="row-error cut">{[node.error.type, node.error.message].filter(Boolean).join(": ")}</span>
         ) : (
@@ -65,9 +71,13 @@ export const TraceRow = memo(function TraceRow(props: Props) {
         {took && <span className="row-took">{took}</span>}
       </div>
       <div className="row-time">
-        {segmentsOf(node, Math.min(now, range.to)).map((segment) => (
-          <Bar key={`${segment.kind}${segment.from}`} segment={segment} range={range} run={node.role === "run"} />
+        {segmentsOf(node, until).map((segment) => (
+          <Bar key={`${segment.kind}${segment.from}`} segment={segment} scale={scale} run={node.role === "run"} />
         ))}
+        {critical?.map((part) => {
+          const { left, width } = place(part, scale);
+          return width > 0 && <i key={part.from} className="bar-critical" style={{ left: `${left}%`, width: `${width}%` }} />;
+        })}
       </div>
     </div>
   );
@@ -83,8 +93,9 @@ function Badges({ node }: { node: TraceNode }) {
   );
 }
 
-function Bar({ segment, range, run }: { segment: Segment; range: Range; run: boolean }) {
-  const { left, width } = place(segment, range);
+function Bar({ segment, scale, run }: { segment: Segment; scale: Scale; run: boolean }) {
+  if (segment.to < scale.range.from || segment.from > scale.range.to) return null;
+  const { left, width } = place(segment, scale);
   const tone = segment.tone ? `bar-${segment.tone}` : "";
   const style = segment.kind === "point" ? { left: `${left}%` } : { left: `${left}%`, width: `${width}%` };
   return (
@@ -94,15 +105,6 @@ function Bar({ segment, range, run }: { segment: Segment; range: Range; run: boo
       title={`${segment.kind === "wait" ? "waiting " : ""}${duration(segment.to - segment.from)}`}
     />
   );
-}
-
-const NAMED = new Set(["activity", "workflow", "patch", "timer"]);
-
-function titleOf(node: TraceNode): string {
-  if (node.role === "attempt") return `attempt ${node.attempt}`;
-  if (node.kind === "timer") return node.event_key.split(":").slice(0, 2).join(" ");
-  if (node.kind === "patch") return `patch ${node.event_key.split(":")[1] ?? ""}`;
-  return node.role === "step" && !NAMED.has(node.kind) ? `${node.kind.replaceAll("_", " ")} ${node.name}` : node.name;
 }
 
 /** What is said of a node beside its name. */

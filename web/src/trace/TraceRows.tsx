@@ -2,21 +2,28 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import { duration } from "../components/format";
 import { TraceRow } from "./TraceRow";
-import { ticks, type Range } from "./fns/layout";
+import type { CriticalPath } from "./fns/critical";
 import type { Row } from "./fns/rows";
+import { ticks, type Scale } from "./fns/scale";
 import { useMediaQuery } from "./hooks/useMediaQuery";
 
 interface Props {
   rows: Row[];
-  range: Range;
+  scale: Scale;
+  /** When the run began: ticks count from there. */
+  begin: number;
   now: number;
+  until: number;
+  moment: number | undefined;
+  critical: CriticalPath | undefined;
   active: string | undefined;
   onSelect: (id: string) => void;
   onToggle: (id: string, open: boolean) => void;
 }
 
 /** Tree and timeline side by side: one list, of which only what is seen is in the page. */
-export function TraceRows({ rows, range, now, active, onSelect, onToggle }: Props) {
+export function TraceRows(props: Props) {
+  const { rows, scale, begin, now, until, moment, critical, active, onSelect, onToggle } = props;
   const scroll = useRef<HTMLDivElement>(null);
   const narrow = useMediaQuery("(max-width: 700px)");
   const height = narrow ? 44 : 28;
@@ -40,8 +47,8 @@ export function TraceRows({ rows, range, now, active, onSelect, onToggle }: Prop
       <div className="axis" aria-hidden="true">
         <div className="axis-tree">step</div>
         <div className="axis-time">
-          {ticks(range).map((tick) => (
-            <span key={tick} className="tick" style={{ left: `${(100 * tick) / (range.to - range.from)}%` }}>
+          {ticks(scale, begin).map((tick) => (
+            <span key={tick} className="tick" style={{ left: `${scale.percent(begin + tick)}%` }}>
               {duration(tick)}
             </span>
           ))}
@@ -56,6 +63,7 @@ export function TraceRows({ rows, range, now, active, onSelect, onToggle }: Prop
         tabIndex={0}
       >
         <div className="rows-inner" role="presentation" style={{ height: list.getTotalSize() }}>
+          <Overlay scale={scale} moment={moment} />
           {list.getVirtualItems().map(({ index, start, key }) => {
             const row = rows[index];
             return (
@@ -64,8 +72,10 @@ export function TraceRows({ rows, range, now, active, onSelect, onToggle }: Prop
                   key={key}
                   domId={rowId(index)}
                   row={row}
-                  range={range}
+                  scale={scale}
                   now={now}
+                  until={until}
+                  critical={critical?.get(row.id)}
                   top={start}
                   height={height}
                   active={row.id === active}
@@ -76,6 +86,26 @@ export function TraceRows({ rows, range, now, active, onSelect, onToggle }: Prop
             );
           })}
         </div>
+      </div>
+    </div>
+  );
+}
+
+/** What goes through all rows: folded gaps, and the moment of the replay. */
+function Overlay({ scale, moment }: { scale: Scale; moment: number | undefined }) {
+  const shown = moment !== undefined && moment >= scale.range.from && moment <= scale.range.to;
+  return (
+    <div className="row-overlay" aria-hidden="true">
+      <div className="row-time">
+        {scale.gaps.map(({ from, to, left, width }) => (
+          <i
+            key={from}
+            className="gap"
+            style={{ left: `${left}%`, width: `${width}%` }}
+            title={`nothing happened for ${duration(to - from)}`}
+          />
+        ))}
+        {shown && <i className="moment" style={{ left: `${scale.percent(moment)}%` }} />}
       </div>
     </div>
   );

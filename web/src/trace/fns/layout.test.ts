@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Trace } from "../../api/client";
 import { T0, at, attempt, node, run } from "./fixture";
-import { place, rangeOf, segmentsOf, ticks } from "./layout";
+import { rangeOf, segmentsOf } from "./layout";
 
 /** Segments as text, in milliseconds after T0. */
 const drawn = (of: ReturnType<typeof node>, until = T0 + 1000) =>
@@ -13,6 +13,8 @@ describe("layout", () => {
     expect(drawn(step)).toEqual(["wait 10-40", "work 40-100"]);
     const child = node("c", { scheduled_at: at(10), started_at: at(20), ended_at: at(50) });
     expect(drawn(child)).toEqual(["wait 10-20", "work 20-50"]);
+    const approval = { category: "approval", children: [attempt("p", 1, { started_at: at(2), ended_at: at(9) })] };
+    expect(drawn(node("p", { ...approval, scheduled_at: at(0), ended_at: at(9) }))).toEqual(["wait 0-9"]);
     expect(drawn(node("t", { kind: "timer", scheduled_at: at(0), ended_at: at(9) }))).toEqual(["wait 0-9"]);
   });
 
@@ -52,16 +54,5 @@ describe("layout", () => {
     const open = trace({ status: "running", started_at: at(0), root: run([]) });
     expect(rangeOf(open, T0 + 50)).toEqual({ from: T0, to: T0 + 50 });
     expect(rangeOf(trace({ root: run([]) }), T0)).toEqual({ from: T0, to: T0 + 1 });
-  });
-
-  it("places segments inside the range, whatever other clocks say", () => {
-    const range = { from: 100, to: 200 };
-    expect(place({ from: 150, to: 175 }, range)).toEqual({ left: 50, width: 25 });
-    expect(place({ from: 0, to: 900 }, range)).toEqual({ left: 0, width: 100 });
-  });
-
-  it("ticks at round moments", () => {
-    expect(ticks({ from: 7, to: 1667 })).toEqual([0, 500, 1000, 1500]);
-    expect(ticks({ from: 0, to: 12 }, 6)).toEqual([0, 2, 4, 6, 8, 10]);
   });
 });

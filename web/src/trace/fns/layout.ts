@@ -1,13 +1,11 @@
-// Where a node is drawn in time. Pure; all times are milliseconds.
+// What is drawn of a node. Pure; all times are milliseconds.
 import type { Trace, TraceNode } from "../../api/client";
 import { parseTime } from "../../components/format";
 import { isError, isOpen } from "../../components/status";
 import { attemptsOf } from "./rows";
+import { beginOf, endOf as endedAt, startOf, type Range } from "./times";
 
-export interface Range {
-  from: number;
-  to: number;
-}
+export type { Range } from "./times";
 
 /** Waiting is drawn apart from work; a point has no length. */
 export interface Segment extends Range {
@@ -15,16 +13,16 @@ export interface Segment extends Range {
   tone?: "bad" | "live";
 }
 
-/** Waits until something comes, and does nothing meanwhile. */
-const WAITS = new Set(["timer"]);
+/** Wait until something comes, and do nothing meanwhile. */
+const WAITS = new Set(["timer", "approval"]);
 
-const beginOf = (node: TraceNode) => parseTime(node.scheduled_at) ?? parseTime(node.started_at);
+const waits = (node: TraceNode) => WAITS.has(node.kind) || WAITS.has(node.category ?? "");
 
 /** When a node ended, or up to when it is drawn while it goes on. */
 function endOf(node: TraceNode, until: number): number | undefined {
-  const end = parseTime(node.ended_at);
+  const end = endedAt(node);
   if (end !== undefined) return end;
-  const begin = parseTime(node.started_at) ?? beginOf(node);
+  const begin = startOf(node) ?? beginOf(node);
   if (begin === undefined) return undefined;
   if (node.duration_ms != null) return begin + node.duration_ms;
   return isOpen(node.status) ? Math.max(until, begin) : begin;
@@ -37,7 +35,7 @@ export function rangeOf(trace: Trace, now: number): Range {
   let to = parseTime(trace.ended_at) ?? (open ? now : -Infinity);
   const visit = (node: TraceNode) => {
     from = Math.min(from, beginOf(node) ?? Infinity);
-    to = Math.max(to, parseTime(node.ended_at) ?? beginOf(node) ?? -Infinity);
+    to = Math.max(to, endedAt(node) ?? beginOf(node) ?? -Infinity);
     node.children.forEach(visit);
   };
   visit(trace.root);
@@ -50,11 +48,11 @@ export function segmentsOf(node: TraceNode, until: number): Segment[] {
   const attempts = node.role === "step" ? attemptsOf(node) : [];
   const begin = beginOf(node);
   const end = endOf(node, until);
-  if (attempts.length > 0) return ofAttempts(attempts, begin, end ?? until);
+  if (attempts.length > 0 && !waits(node)) return ofAttempts(attempts, begin, end ?? until);
   if (begin === undefined || end === undefined) return [];
   if (end <= begin) return [{ kind: "point", from: begin, to: begin }];
-  if (WAITS.has(node.kind) || node.status === "scheduled") return [{ kind: "wait", from: begin, to: end }];
-  const started = parseTime(node.started_at) ?? begin + (node.waiting_ms ?? 0);
+  if (waits(node) || node.status === "scheduled") return [{ kind: "wait", from: begin, to: end }];
+  const started = startOf(node) ?? begin + (node.waiting_ms ?? 0);
   const work: Segment = { kind: "work", from: Math.min(started, end), to: end, ...toneOf(node) };
   return started > begin ? [{ kind: "wait", from: begin, to: work.from }, work] : [work];
 }
@@ -64,7 +62,7 @@ function ofAttempts(attempts: TraceNode[], begin: number | undefined, until: num
   const segments: Segment[] = [];
   let last = begin;
   for (const attempt of attempts) {
-    const from = parseTime(attempt.started_at) ?? beginOf(attempt);
+    const from = startOf(attempt) ?? beginOf(attempt);
     if (from === undefined) continue;
     if (last !== undefined && from > last) segments.push({ kind: "wait", from: last, to: from });
     const to = Math.max(endOf(attempt, until) ?? from, from);
@@ -80,22 +78,4 @@ function ofAttempts(attempts: TraceNode[], begin: number | undefined, until: num
 function toneOf(node: TraceNode): Pick<Segment, "tone"> {
   if (isError(node.status)) return { tone: "bad" };
   return isOpen(node.status) && !node.left_open ? { tone: "live" } : {};
-}
-
-/** Where a segment is, as percentages of the range. */
-export function place(segment: Range, range: Range): { left: number; width: number } {
-  const percent = (at: number) => (100 * (Math.min(Math.max(at, range.from), range.to) - range.from)) / (range.to - range.from);
-  const left = percent(segment.from);
-  return { left, width: percent(segment.to) - left };
-}
-
-/** Round moments of a range, counted from its begin: at most so many. */
-export function ticks(range: Range, most = 6): number[] {
-  const length = range.to - range.from;
-  const rough = length / most;
-  const size = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= rough) ?? rough;
-  const all: number[] = [];
-  for (let n = 0; n * step <= length * 0.98; n += 1) all.push(n * step);
-  return all;
 }

@@ -28,16 +28,28 @@ export function shownChildren(node: TraceNode): TraceNode[] {
   return node.children.flatMap((child) => (child === only ? only.children : [child]));
 }
 
+const NAMED = new Set(["activity", "workflow", "patch", "timer"]);
+
+/** What a row is called. */
+export function titleOf(node: TraceNode): string {
+  if (node.role === "attempt") return `attempt ${node.attempt}`;
+  if (node.kind === "timer") return node.event_key.split(":").slice(0, 2).join(" ");
+  if (node.kind === "patch") return `patch ${node.event_key.split(":")[1] ?? ""}`;
+  return node.role === "step" && !NAMED.has(node.kind) ? `${node.kind.replaceAll("_", " ")} ${node.name}` : node.name;
+}
+
 /** Retries are folded into their step until somebody asks. */
 const opensByItself = (node: TraceNode) => attemptsOf(node).length < 2;
 
-export function flatten(root: TraceNode, openness: Openness): Row[] {
+/** The rows that are shown; of a tree that is searched those that were `kept`, open down to what was found. */
+export function flatten(root: TraceNode, openness: Openness, kept?: ReadonlyMap<string, unknown>): Row[] {
   const rows: Row[] = [];
   const visit = (node: TraceNode, depth: number, parent: string | undefined) => {
     const id = idOf(node);
-    const children = shownChildren(node);
+    const all = shownChildren(node);
+    const children = kept ? all.filter((child) => kept.has(idOf(child))) : all;
     const expandable = children.length > 0;
-    const open = expandable && (openness.get(id) ?? opensByItself(node));
+    const open = expandable && (openness.get(id) ?? (kept !== undefined || opensByItself(node)));
     rows.push({ id, node, depth, parent, expandable, open });
     if (open) for (const child of children) visit(child, depth + 1, id);
   };

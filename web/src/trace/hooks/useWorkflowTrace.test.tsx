@@ -37,13 +37,43 @@ describe("useWorkflowTrace", () => {
 
   it("follows a run that goes on, and stops when it has ended", async () => {
     vi.useFakeTimers({ shouldAdvanceTime: true });
-    fetched.mockImplementation(() => json(trace(fetched.mock.calls.length < 3 ? "running" : "completed")));
+    // This server has no stream.
+    const looks = () => fetched.mock.calls.filter(([url]) => !url.includes("/stream")).length;
+    fetched.mockImplementation((url) =>
+      url.includes("/stream") ? json({}, 404) : json(trace(looks() < 3 ? "running" : "completed")),
+    );
     const { result } = hook();
     await waitFor(() => expect(result.current.data?.status).toBe("running"));
     await act(() => vi.advanceTimersByTimeAsync(2 * LIVE_EVERY + 50));
     await waitFor(() => expect(result.current.data?.status).toBe("completed"));
     await act(() => vi.advanceTimersByTimeAsync(10 * LIVE_EVERY));
-    expect(fetched).toHaveBeenCalledTimes(3);
+    expect(looks()).toBe(3);
+  });
+
+  it("looks when the stream says so, and not beside", async () => {
+    let tell: (text: string) => void = () => {};
+    let status = "running";
+    const traces = () => fetched.mock.calls.filter(([url]) => !url.includes("/stream")).length;
+    fetched.mockImplementation((url) => {
+      if (!url.includes("/stream")) return json(trace(status));
+      const body = new ReadableStream<Uint8Array>({
+        start: (to) => {
+          tell = (text) => to.enqueue(new TextEncoder().encode(text));
+        },
+      });
+      return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+    });
+    const { result } = hook();
+    await waitFor(() => expect(result.current.streams).toBe(true));
+    const before = traces();
+    await act(() => new Promise((go) => setTimeout(go, LIVE_EVERY + 200)));
+    expect(traces()).toBe(before);
+    tell("event: rows\ndata: {}\n\n");
+    await waitFor(() => expect(traces()).toBe(before + 1));
+    status = "completed";
+    tell("event: end\ndata: {}\n\n");
+    await waitFor(() => expect(result.current.data?.status).toBe("completed"));
+    expect(result.current.streams).toBe(false);
   });
 
   it("joins the parts of a long trace, of the same run", async () => {
@@ -53,7 +83,12 @@ describe("useWorkflowTrace", () => {
       .mockImplementationOnce(() => json(trace("completed", part(2, 2))))
       .mockImplementationOnce(() => json(trace("completed", { ...part(4, 0), more_children: undefined })));
     const { result } = hook();
-    await waitFor(() => expect(result.current.data?.root.children).toHaveLength(6));
+    // Each part is shown as it comes.
+    const lengths = new Set<number>();
+    await waitFor(() => {
+      lengths.add(result.current.data?.root.children.length ?? 0);
+      expect(result.current.data?.root.children).toHaveLength(6);
+    });
     const last = new URL(fetched.mock.calls[2]![0], "http://x").searchParams;
     expect(Object.fromEntries(last)).toEqual({ namespace: "n", run_id: "r1", after: "activity:3:T:0" });
   });

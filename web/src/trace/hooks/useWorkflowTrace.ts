@@ -1,10 +1,11 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useCallback, useState } from "react";
 import { ApiError, type Trace } from "../../api/client";
 import { useClient } from "../../api/context";
 import { isOpen } from "../../components/status";
+import { LIVE_EVERY, useLive } from "./useLive";
 
-/** Milliseconds between two looks at a run that goes on. */
-export const LIVE_EVERY = 1000;
+export { LIVE_EVERY } from "./useLive";
 
 export interface TraceId {
   executionId: string;
@@ -16,15 +17,28 @@ export interface TraceId {
 export const retry = (failures: number, error: Error) =>
   failures < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500);
 
-/** The trace of a run; it follows the run until it has ended. */
+/** The trace of a run, part by part if it is long; it follows the run until it has ended. */
 export function useWorkflowTrace({ executionId, runId, namespace }: TraceId) {
   const client = useClient();
-  return useQuery<Trace, Error>({
-    queryKey: ["trace", executionId, runId, namespace],
-    queryFn: ({ signal }) => client.trace(executionId, { run_id: runId, namespace }, signal),
-    refetchInterval: ({ state }) => (state.data && isOpen(state.data.status) ? LIVE_EVERY : false),
+  const queries = useQueryClient();
+  const [streams, setStreams] = useState(false);
+  const queryKey = ["trace", executionId, runId, namespace];
+  const query = useQuery<Trace, Error>({
+    queryKey,
+    queryFn: ({ signal }) =>
+      client.trace(executionId, { run_id: runId, namespace }, signal, (part) => {
+        // The first parts are shown; later looks at a run that goes on replace it as a whole.
+        const shown = queries.getQueryData<Trace>(queryKey);
+        if (!signal.aborted && (!shown || shown.root.more_children)) queries.setQueryData(queryKey, part);
+      }),
+    refetchInterval: ({ state }) => (!streams && state.data && isOpen(state.data.status) ? LIVE_EVERY : false),
     retry,
   });
+  const { refetch } = query;
+  const look = useCallback(() => refetch({ cancelRefetch: false }), [refetch]);
+  const streaming = useLive(query.data, look);
+  if (streaming !== streams) setStreams(streaming);
+  return { ...query, streams };
 }
 
 /** All that is recorded of one node, which the trace itself leaves out. */
