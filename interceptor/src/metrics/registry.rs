@@ -189,6 +189,7 @@ fn instrument(meter: &Meter, metric: &'static Metric) -> Instrument {
             let bounds = metric.kind.bounds().to_vec();
             Instrument::Histogram(builder.with_boundaries(bounds).build())
         }
+        // Gauges are only read.
         Kind::Counter | Kind::Gauge => Instrument::Counter(meter.u64_counter(metric.otlp).build()),
     }
 }
