@@ -128,7 +128,7 @@ describe("trace", () => {
   });
 
   it("shows markup in an id as text", async () => {
-    const id = `<img src=x onerror="alert(1)">/ü 'x' ${"y".repeat(500)}`;
+    const id = `<img src=x onerror="alert(1)">/ü 'x' ${"y".repeat(950)}`;
     server.import("updates", id);
     const list = await open(browser, server.url);
     await list.page.getByRole("link", { name: id }).click();

@@ -1,6 +1,6 @@
 import { Outlet, createRootRoute, createRoute, createRouter, useRouter } from "@tanstack/react-router";
 import { useCallback } from "react";
-import { Notice } from "./components/Notice";
+import { ErrorNotice, Notice } from "./components/Notice";
 import { GoContext } from "./components/go";
 import { ExecutionsPage } from "./executions/ExecutionsPage";
 import { readSearch } from "./executions/fns/search";
@@ -9,6 +9,7 @@ import { VIEW_NAMES, type View } from "./trace/fns/view";
 
 const root = createRootRoute({
   component: Site,
+  errorComponent: ({ error }) => <ErrorNotice error={error instanceof Error ? error : new Error(String(error))} onRetry={() => window.location.reload()} />,
   notFoundComponent: () => (
     <Notice title="There is no such page">
       <p>

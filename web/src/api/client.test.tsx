@@ -1,5 +1,5 @@
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
-import { fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ErrorNotice } from "../components/Notice";
 import { ApiError, Client } from "./client";
@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   setToken(undefined);
-  document.body.replaceChildren();
+  cleanup();
   vi.unstubAllGlobals();
 });
 

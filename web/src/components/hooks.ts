@@ -12,6 +12,13 @@ export function useNow(running: boolean, every = 1000): number {
   return now;
 }
 
+/** What the browser calls the page. */
+export function useTitle(title: string | undefined) {
+  useEffect(() => {
+    document.title = [title, "OmniTrace"].filter(Boolean).join(" · ");
+  }, [title]);
+}
+
 /** Calls for keys that are meant for the page: not while somebody writes. */
 export function usePageKeys(onKey: (event: KeyboardEvent) => void) {
   useEffect(() => {

@@ -3,7 +3,7 @@ import { useRef, useState } from "react";
 import { KeyboardHelp, type Keys } from "../components/KeyboardHelp";
 import { ErrorNotice, Loading, Notice } from "../components/Notice";
 import { Top } from "../components/Top";
-import { moveFocus, useNow, usePageKeys } from "../components/hooks";
+import { moveFocus, useNow, usePageKeys, useTitle } from "../components/hooks";
 import { ExecutionsTable } from "./ExecutionsTable";
 import { ListTools } from "./ListTools";
 import { Filters } from "./Filters";
@@ -26,6 +26,7 @@ export function ExecutionsPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const [help, setHelp] = useState(false);
+  useTitle("Executions");
   const text = useRef<HTMLInputElement>(null);
   const query = useExecutions(search);
   const now = useNow(true);

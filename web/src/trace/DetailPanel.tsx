@@ -45,7 +45,8 @@ export function DetailPanel({ id, node, dashboards, replayed, onClose }: Props) 
       {detail.isPending && <p className="muted" role="status">Loading what was recorded …</p>}
       {detail.data && (
         <Recorded
-          node={detail.data}
+          node={detail.data.node}
+          withheld={detail.data.withheld}
           only={attempts.length === 1 ? attempts[0] : undefined}
           id={id}
           open={replayed && isOpen(node.status)}

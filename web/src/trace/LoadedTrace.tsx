@@ -21,6 +21,9 @@ import { useTraceRows } from "./hooks/useTraceRows";
 import type { ChangeView } from "./hooks/useView";
 import { useWalk } from "./hooks/useWalk";
 
+/** Rows of a run that is long. */
+const MANY = 5000;
+
 interface Props {
   trace: Trace;
   /** Why what is shown may be old. */
@@ -36,7 +39,8 @@ interface Props {
 /** A run that is there. */
 export function LoadedTrace({ trace, stale, streams, selected, select, view, change }: Props) {
   const live = isOpen(trace.status);
-  const now = useNow(live, 500);
+  // A long run takes a while to be laid out anew.
+  const now = useNow(live, trace.event_count > MANY ? 5000 : 500);
   const search = useRef<HTMLInputElement>(null);
   const [zoom, setZoom] = useState<Range>();
 

@@ -52,7 +52,7 @@ export function Minimap({ root, whole, until, zoom, moment, onZoom, onScaled }: 
         onPointerCancel={() => setDrag(undefined)}
       >
         <path className="minimap-work" d={bars(work, most, () => true)} />
-        <path className="minimap-bad" d={bars(work, most, (at) => bad[at] === 1)} />
+        <path className="minimap-bad" d={bars(work, most, (at) => bad[at] === 1) + marks(bad)} />
         {whole.gaps.map(({ from, left, width }) => (
           <rect key={from} className="minimap-gap" x={left} width={width} height={HEIGHT} />
         ))}
@@ -75,6 +75,12 @@ export function Minimap({ root, whole, until, zoom, moment, onZoom, onScaled }: 
       </div>
     </div>
   );
+}
+
+/** Failures are marked at the top too: colour alone would not tell them. */
+function marks(bad: Uint8Array): string {
+  const width = 100 / PARTS;
+  return [...bad].map((is, at) => (is ? `M${(at * width).toFixed(2)} 0h${(width * 0.85).toFixed(2)}v4h${(-width * 0.85).toFixed(2)}z` : "")).join("");
 }
 
 /** One shape for all bars, so that an overview is a few elements however long the run is. */

@@ -4,7 +4,7 @@ import { KeyboardHelp } from "../components/KeyboardHelp";
 import { Notice } from "../components/Notice";
 import { PageLink } from "../components/PageLink";
 import { Top } from "../components/Top";
-import { usePageKeys } from "../components/hooks";
+import { usePageKeys, useTitle } from "../components/hooks";
 import { WorkflowTrace } from "./WorkflowTrace";
 import type { View } from "./fns/view";
 import { TRACE_KEYS } from "./hooks/useTraceKeys";
@@ -16,6 +16,7 @@ export function TracePage() {
   const { id, run, namespace, row, ...view } = route.useSearch();
   const navigate = route.useNavigate();
   const [help, setHelp] = useState(false);
+  useTitle(id);
   usePageKeys((event) => event.key === "?" && setHelp(true));
   const change = useCallback(
     (more: View & { row?: string }) => void navigate({ search: (before) => ({ ...before, ...more }), replace: true }),

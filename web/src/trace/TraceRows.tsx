@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef } from "react";
+import { memo, useEffect, useMemo, useRef } from "react";
 import { duration } from "../components/format";
 import { TraceRow } from "./TraceRow";
 import type { CriticalPath } from "./fns/critical";
@@ -37,23 +37,14 @@ export function TraceRows(props: Props) {
   });
   useEffect(() => list.measure(), [height, list]);
 
-  const at = rows.findIndex((row) => row.id === active);
+  const at = useMemo(() => rows.findIndex((row) => row.id === active), [rows, active]);
   useEffect(() => {
     if (at >= 0) list.scrollToIndex(at, { align: "auto" });
   }, [at, list]);
 
   return (
     <div className="trace-grid">
-      <div className="axis" aria-hidden="true">
-        <div className="axis-tree">step</div>
-        <div className="axis-time">
-          {ticks(scale, begin).map((tick) => (
-            <span key={tick} className="tick" style={{ left: `${scale.percent(begin + tick)}%` }}>
-              {duration(tick)}
-            </span>
-          ))}
-        </div>
-      </div>
+      <Axis scale={scale} begin={begin} />
       <div
         ref={scroll}
         className="rows"
@@ -91,8 +82,24 @@ export function TraceRows(props: Props) {
   );
 }
 
+/** When, in round numbers since the run began. */
+const Axis = memo(function Axis({ scale, begin }: { scale: Scale; begin: number }) {
+  return (
+    <div className="axis" aria-hidden="true">
+      <div className="axis-tree">step</div>
+      <div className="axis-time">
+        {ticks(scale, begin).map((tick) => (
+          <span key={tick} className="tick" style={{ left: `${scale.percent(begin + tick)}%` }}>
+            {duration(tick)}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+});
+
 /** What goes through all rows: folded gaps, and the moment of the replay. */
-function Overlay({ scale, moment }: { scale: Scale; moment: number | undefined }) {
+const Overlay = memo(function Overlay({ scale, moment }: { scale: Scale; moment: number | undefined }) {
   const shown = moment !== undefined && moment >= scale.range.from && moment <= scale.range.to;
   return (
     <div className="row-overlay" aria-hidden="true">
@@ -109,6 +116,6 @@ function Overlay({ scale, moment }: { scale: Scale; moment: number | undefined }
       </div>
     </div>
   );
-}
+});
 
 const rowId = (index: number) => `row-${index}`;

@@ -14,12 +14,17 @@ interface Props {
   /** The attempt that the step stands for. */
   only: TraceNode | undefined;
   id: TraceId;
+  /** The reader may not see the data. */
+  withheld: boolean;
   /** At the moment that is shown it goes on. */
   open: boolean;
 }
 
 /** The recorded data: of a step that one attempt stands for, also what the attempt's worker knew. */
-export function Recorded({ node, only, id, open }: Props) {
+export function Recorded({ node, only, id, withheld, open }: Props) {
+  if (withheld) {
+    return <p className="muted">Your token does not have the right to read prompts, responses and other recorded data.</p>;
+  }
   const parts = partsOf(node.data).filter(([title]) => !(open && AT_THE_END.has(title)));
   return (
     <>
@@ -65,7 +70,7 @@ function Artifacts({ node }: { node: TraceNode }) {
 function AttemptData({ id, attempt, empty }: { id: TraceId; attempt: TraceNode; empty: boolean }) {
   const detail = useNodeDetail(id, attempt.event_key, `${attempt.status} ${attempt.ended_at ?? ""}`);
   // Its output is the step's.
-  const parts = partsOf(detail.data?.data).filter(([title]) => empty || title === "Attributes" || title === "Stack");
+  const parts = partsOf(detail.data?.node.data).filter(([title]) => empty || title === "Attributes" || title === "Stack");
   if (detail.data && empty && parts.length === 0) return <p className="muted">No data is recorded of it.</p>;
   return parts.map(([title, value]) => <Data key={title} title={`${title} of the attempt`} value={value} />);
 }

@@ -41,20 +41,21 @@ export function useWorkflowTrace({ executionId, runId, namespace }: TraceId) {
   return { ...query, streams };
 }
 
-/** All that is recorded of one node, which the trace itself leaves out. */
+/** All that is recorded of one node, which the trace itself leaves out; `withheld` if the reader may not see it. */
 export function useNodeDetail({ executionId, runId, namespace }: TraceId, eventKey: string, version: string) {
   const client = useClient();
   return useQuery({
     queryKey: ["node", executionId, runId, namespace, eventKey, version],
     queryFn: async ({ signal }) => {
-      const query = {
-        run_id: runId,
-        namespace,
-        event_key: eventKey,
-        depth: "0",
-        include: "prompts,responses,artifacts,attributes",
-      };
-      return (await client.trace(executionId, query, signal)).root;
+      const query = { run_id: runId, namespace, event_key: eventKey, depth: "0" };
+      const include = "prompts,responses,artifacts,attributes";
+      try {
+        return { node: (await client.trace(executionId, { ...query, include }, signal)).root, withheld: false };
+      } catch (error) {
+        // Who may read a run may not always read what went through it.
+        if (!(error instanceof ApiError) || error.status !== 403) throw error;
+        return { node: (await client.trace(executionId, query, signal)).root, withheld: true };
+      }
     },
     placeholderData: (before, query) => (query?.queryKey[4] === eventKey ? before : undefined),
     retry,
