@@ -11,7 +11,7 @@ async fn it_says_what_would_go_and_then_deletes_it() {
     let would: serde_json::Value = serde_json::from_str(&dry).unwrap();
     assert_eq!(
         (&would["dry_run"], &would["runs"]),
-        (&true.into(), &2.into())
+        (&true.into(), &3.into())
     );
     assert!(
         would["events"].as_u64() > Some(10) && would["bytes"].as_u64() > Some(1000),
