@@ -29,7 +29,8 @@ pub(super) fn text(metrics: &ResourceMetrics) -> String {
     let mut out = String::new();
     let resource = metrics.resource().iter();
     let resource = resource.map(|(key, value)| (plain(key.as_str()), value.to_string()));
-    let resource: Labels = resource.collect();
+    let mut resource: Labels = resource.collect();
+    resource.sort();
     if !resource.is_empty() {
         out.push_str("# HELP target_info Attributes of the process.\n# TYPE target_info gauge\n");
         sample(&mut out, "target_info", &resource, 1);
