@@ -4,6 +4,7 @@
 mod bench;
 mod cargo;
 mod chaos;
+mod dashboards;
 mod demo;
 mod error;
 mod interrupt;

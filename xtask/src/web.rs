@@ -19,11 +19,7 @@ pub(crate) fn run() -> Result<(), Error> {
         ));
     }
     let folder = folder();
-    if !is_installed(&folder) {
-        // Not `npm ci`: it refuses a lock file that lacks the optional packages of other systems, which
-        // not every registry has.
-        npm(&folder, &["install", "--no-audit", "--no-fund"])?;
-    }
+    install(&folder)?;
     npm(&folder, &["run", "--silent", "bundle"])
 }
 
@@ -75,8 +71,18 @@ fn folder() -> PathBuf {
     cargo::root().join("web")
 }
 
-fn has_npm() -> Result<bool, Error> {
+pub(crate) fn has_npm() -> Result<bool, Error> {
     process::works(Path::new("npm"), &["--version"])
+}
+
+/// Gets the packages of a folder, unless they are there.
+pub(crate) fn install(folder: &Path) -> Result<(), Error> {
+    if is_installed(folder) {
+        return Ok(());
+    }
+    // Not `npm ci`: it refuses a lock file that lacks the optional packages of other systems, which not
+    // every registry has.
+    npm(folder, &["install", "--no-audit", "--no-fund"])
 }
 
 /// Whether the packages are those of the lock file.
@@ -86,7 +92,7 @@ fn is_installed(folder: &Path) -> bool {
     matches!((installed, changed("package-lock.json")), (Ok(a), Ok(b)) if a >= b)
 }
 
-fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
+pub(crate) fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
     process::expect(
         process::run(&mut npm_command(folder, arguments))?,
         &format!("npm {}", arguments.join(" ")),
