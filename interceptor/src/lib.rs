@@ -20,6 +20,7 @@ mod attempt;
 mod breaker;
 mod clock;
 mod counters;
+mod http_layer;
 mod observe;
 mod omnitrace;
 mod propagation;
@@ -32,6 +33,7 @@ mod writer;
 
 pub use breaker::Breaker;
 pub use counters::Counter;
+pub use http_layer::{HttpFuture, HttpLayer, HttpService};
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
 pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};

@@ -14,6 +14,7 @@ mod database;
 mod doctor;
 mod draw;
 mod error;
+mod export;
 mod header;
 mod http;
 mod import;
@@ -69,6 +70,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Backfill(args) => backfill::run(url, args, now).await,
         Command::Verify(args) => verify::run(url, args, now).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
+        Command::Export(args) => export::run(url, args, now).await,
     };
     match answer {
         Ok(answer) => match print(&answer.text) {

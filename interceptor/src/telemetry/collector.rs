@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::FutureExt;
 use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
 use opentelemetry_otlp::{
@@ -63,6 +64,25 @@ impl Collector {
         })
     }
 
+    /// Sends spans. Of those that will never be taken each costs itself alone; says how many they are.
+    pub(crate) async fn deliver(&self, spans: Vec<SpanData>) -> Result<u64, CollectorError> {
+        match self.send(spans.clone()).await {
+            Ok(()) => Ok(0),
+            Err(CollectorError::Refused(_)) if !spans.is_empty() => {
+                let mut refused = 0;
+                for span in spans {
+                    match self.send(vec![span]).await {
+                        Ok(()) => {}
+                        Err(CollectorError::Refused(_)) => refused += 1,
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends spans; an empty message asks whether anyone is there.
     pub(crate) async fn send(&self, spans: Vec<SpanData>) -> Result<(), CollectorError> {
         // What sending does is no part of what is observed.
@@ -117,6 +137,23 @@ fn address(otlp: &Otlp) -> String {
     }
 }
 
+/// Gives every answer as it is: OpenTelemetry's own client makes an error of the network of each status
+/// that is no success, and then nobody knows what will never be taken.
+#[derive(Debug)]
+struct AsAnswered(reqwest::Client);
+
+#[async_trait::async_trait]
+impl HttpClient for AsAnswered {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut answer = self.0.execute(request.try_into()?).await?;
+        let mut response = Response::builder().status(answer.status());
+        if let Some(headers) = response.headers_mut() {
+            *headers = std::mem::take(answer.headers_mut());
+        }
+        Ok(response.body(answer.bytes().await?)?)
+    }
+}
+
 fn settings_error(error: impl std::fmt::Display) -> CollectorError {
     CollectorError::Settings(error.to_string())
 }
@@ -140,7 +177,7 @@ fn exporter(otlp: &Otlp) -> Result<OtlpExporter, CollectorError> {
                 .collect();
             let mut builder = OtlpExporter::builder()
                 .with_http()
-                .with_http_client(client.build().map_err(settings_error)?)
+                .with_http_client(AsAnswered(client.build().map_err(settings_error)?))
                 .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
                 .with_endpoint(address)
                 .with_timeout(timeout)

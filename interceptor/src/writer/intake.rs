@@ -41,6 +41,10 @@ pub(super) struct Intake {
     has_store: bool,
     /// Spans of rows that are stored nowhere, where spans are sent.
     unstored: Option<Unstored>,
+    /// How spans are made, where they are sent.
+    shape: Option<SpanShape>,
+    /// Spans of what there is no row of.
+    spans: Vec<SpanData>,
     counters: Counters,
     lost: Lost,
     process_id: String,
@@ -75,7 +79,9 @@ impl Intake {
             held: Held::new(counters.clone()),
             waiting,
             has_store,
-            unstored: spans.filter(|_| !has_store).map(Unstored::new),
+            unstored: (spans.clone().filter(|_| !has_store)).map(Unstored::new),
+            shape: spans,
+            spans: Vec::new(),
             counters,
             lost,
             process_id,
@@ -104,6 +110,7 @@ impl Intake {
             Observation::Workflow(seen) => (seen.run_id().map(ToOwned::to_owned), None),
             Observation::Attempt(attempt, _) => (None, Some(attempt.run.clone())),
             Observation::Explicit(explicit) => (None, Some(explicit.run.clone())),
+            Observation::Request(_) => (None, None),
         };
         let taken = AssertUnwindSafe(self.observation(item))
             .catch_unwind()
@@ -128,6 +135,11 @@ impl Intake {
             }
             Observation::Attempt(attempt, seen) => self.attempt(&attempt, seen),
             Observation::Explicit(explicit) => self.explicit(*explicit),
+            Observation::Request(request) => {
+                let shape = self.shape.as_ref();
+                let span = shape.map(|shape| crate::telemetry::request_span(&request, shape));
+                self.spans.extend(span);
+            }
         }
         self.counters.add(Counter::Taken, 1);
     }
@@ -450,8 +462,9 @@ impl Intake {
 
     /// Spans of what closed since the last call and is stored nowhere.
     pub(super) fn take_closed(&mut self) -> Vec<SpanData> {
-        let unstored = self.unstored.as_mut();
-        unstored.map_or_else(Vec::new, Unstored::take)
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.extend(self.unstored.iter_mut().flat_map(Unstored::take));
+        spans
     }
 
     /// Looks after what has no event of its own.
