@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use omnitrace_store::ids;
 use omnitrace_store::key::{EventKey, MAX_KEY_BYTES, Step};
-use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status};
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status, TRACEPARENT};
 use opentelemetry::trace::{SpanContext, TraceId};
 use serde_json::{Map, Value, json};
 
@@ -35,6 +35,8 @@ pub(crate) struct Attempt {
     pub(crate) sampled: Option<bool>,
     /// Its run's trace, 32 hex digits, if the workflow said it.
     pub(crate) trace_id: Option<String>,
+    /// Who called it, if that is a workflow without the plugin: its `traceparent`.
+    pub(crate) stranger: Option<String>,
     pub(crate) task_queue: String,
     pub(crate) worker: String,
     /// When the server scheduled this attempt, by its clock.
@@ -260,6 +262,9 @@ fn detail(attempt: &Attempt) -> Map<String, Value> {
     if attempt.local {
         detail.insert("local".to_owned(), json!(true));
     }
+    if let Some(stranger) = &attempt.stranger {
+        detail.insert(TRACEPARENT.to_owned(), json!(stranger));
+    }
     detail
 }
 
@@ -431,6 +436,7 @@ impl Attempt {
             local: false,
             sampled: Some(true),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            stranger: None,
             task_queue: "tools".to_owned(),
             worker: "1@host".to_owned(),
             scheduled_at: None,

@@ -25,6 +25,7 @@ mod attempt;
 mod breaker;
 mod clock;
 mod counters;
+mod http_layer;
 mod layer;
 mod observe;
 mod omnitrace;
@@ -38,6 +39,7 @@ mod writer;
 
 pub use breaker::Breaker;
 pub use counters::Counter;
+pub use http_layer::{HttpFuture, HttpLayer, HttpService};
 pub use layer::layer;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;

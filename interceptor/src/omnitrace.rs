@@ -142,6 +142,23 @@ impl OmniTrace {
         OmniTracePlugin::new(self.recording.clone())
     }
 
+    /// A layer for an HTTP service of your own, as `Router::layer` of axum takes it: a request gets a span,
+    /// in the trace of its caller if `traceparent` names one, and what is started for it with a client that
+    /// has the plugin lies under that. Spans of requests are sent, not stored.
+    ///
+    /// ```
+    /// # async fn run(omnitrace: omnitrace::OmniTrace) {
+    /// let layer = omnitrace.http_layer().with_route(|extensions| {
+    ///     // Of axum: extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
+    ///     extensions.get::<&'static str>().map(|route| (*route).to_owned())
+    /// });
+    /// # drop(layer);
+    /// # }
+    /// ```
+    pub fn http_layer(&self) -> crate::HttpLayer {
+        crate::HttpLayer::new(self.recording.clone())
+    }
+
     /// The value to register on a `WorkflowReplayer` that shall record: the replayer makes ids up,
     /// so it is told which run it replays.
     pub fn replay_plugin(&self, run: RunKey) -> ReplayPlugin {

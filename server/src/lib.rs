@@ -14,6 +14,7 @@ mod database;
 mod doctor;
 mod draw;
 mod error;
+mod export;
 mod header;
 mod http;
 mod import;
@@ -71,6 +72,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Verify(args) => verify::run(url, args, now).await,
         Command::Prune(args) => prune::run(url, args, now).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
+        Command::Export(args) => export::run(url, args, now).await,
     };
     match answer {
         Ok(answer) => match print(&answer.text) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::FutureExt;
 use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
 use opentelemetry_otlp::{
@@ -67,6 +68,25 @@ impl Collector {
             timeout: Duration::from_millis(telemetry.batching.export_timeout_ms),
             shown: shown(&telemetry.otlp),
         })
+    }
+
+    /// Sends spans. Of those that will never be taken each costs itself alone; says how many they are.
+    pub(crate) async fn deliver(&self, spans: Vec<SpanData>) -> Result<u64, CollectorError> {
+        match self.send(spans.clone()).await {
+            Ok(()) => Ok(0),
+            Err(CollectorError::Refused(_)) if !spans.is_empty() => {
+                let mut refused = 0;
+                for span in spans {
+                    match self.send(vec![span]).await {
+                        Ok(()) => {}
+                        Err(CollectorError::Refused(_)) => refused += 1,
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(refused)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends spans; an empty message asks whether anyone is there.
@@ -165,6 +185,23 @@ impl Signal<'_> {
     }
 }
 
+/// Gives every answer as it is: OpenTelemetry's own client makes an error of the network of each status
+/// that is no success, and then nobody knows what will never be taken.
+#[derive(Debug)]
+struct AsAnswered(reqwest::Client);
+
+#[async_trait::async_trait]
+impl HttpClient for AsAnswered {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut answer = self.0.execute(request.try_into()?).await?;
+        let mut response = Response::builder().status(answer.status());
+        if let Some(headers) = response.headers_mut() {
+            *headers = std::mem::take(answer.headers_mut());
+        }
+        Ok(response.body(answer.bytes().await?)?)
+    }
+}
+
 fn settings_error(error: impl std::fmt::Display) -> CollectorError {
     CollectorError::Settings(error.to_string())
 }
@@ -226,7 +263,7 @@ fn with_http<B: WithExportConfig + WithHttpConfig>(
         .map(|(name, value)| (name.clone(), value.expose().to_owned()))
         .collect();
     let builder = builder
-        .with_http_client(client.build().map_err(settings_error)?)
+        .with_http_client(AsAnswered(client.build().map_err(settings_error)?))
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(address)
         .with_timeout(timeout)

@@ -109,10 +109,7 @@ impl Exporter {
         let batching = settings.telemetry.batching.clone();
         let kit = Kit {
             collector,
-            shape: SpanShape {
-                limits: settings.telemetry.span_limits.clone(),
-                content: settings.capture_content,
-            },
+            shape: SpanShape::new(settings),
             batching,
             holder: holder.to_owned(),
             counters,
@@ -406,20 +403,7 @@ impl Kit {
     /// Sends spans. Of those that the collector will never take, each costs itself alone.
     async fn deliver(&self, spans: Vec<SpanData>) -> Result<(), Trouble> {
         let all = spans.len() as u64;
-        let mut dropped = 0;
-        match self.collector.send(spans.clone()).await {
-            Ok(()) => {}
-            Err(CollectorError::Refused(_)) if all > 0 => {
-                for span in spans {
-                    match self.collector.send(vec![span]).await {
-                        Ok(()) => {}
-                        Err(CollectorError::Refused(_)) => dropped += 1,
-                        Err(error) => return Err(Trouble::Collector(error)),
-                    }
-                }
-            }
-            Err(error) => return Err(Trouble::Collector(error)),
-        }
+        let dropped = (self.collector.deliver(spans).await).map_err(Trouble::Collector)?;
         self.counters.add(Counter::SpansExported, all - dropped);
         self.counters.add(Counter::SpansDropped, dropped);
         Ok(())

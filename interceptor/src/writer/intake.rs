@@ -45,6 +45,10 @@ pub(super) struct Intake {
     metrics: Metrics,
     /// Whether the rows that are placed now tell what was told when it happened.
     replays: bool,
+    /// How spans are made, where they are sent.
+    shape: Option<SpanShape>,
+    /// Spans of what there is no row of.
+    spans: Vec<SpanData>,
     counters: Counters,
     lost: Lost,
     process_id: String,
@@ -81,10 +85,12 @@ impl Intake {
             waiting,
             has_store,
             unstored: (!has_store)
-                .then(|| Unstored::new(spans, metrics.clone()))
+                .then(|| Unstored::new(spans.clone(), metrics.clone()))
                 .flatten(),
             metrics,
             replays: false,
+            shape: spans,
+            spans: Vec::new(),
             counters,
             lost,
             process_id,
@@ -113,6 +119,7 @@ impl Intake {
             Observation::Workflow(seen) => (seen.run_id().map(ToOwned::to_owned), None),
             Observation::Attempt(attempt, _) => (None, Some(attempt.run.clone())),
             Observation::Explicit(explicit) => (None, Some(explicit.run.clone())),
+            Observation::Request(_) => (None, None),
         };
         let taken = AssertUnwindSafe(self.observation(item))
             .catch_unwind()
@@ -137,6 +144,11 @@ impl Intake {
             }
             Observation::Attempt(attempt, seen) => self.attempt(&attempt, seen),
             Observation::Explicit(explicit) => self.explicit(*explicit),
+            Observation::Request(request) => {
+                let shape = self.shape.as_ref();
+                let span = shape.map(|shape| crate::telemetry::request_span(&request, shape));
+                self.spans.extend(span);
+            }
         }
         self.measure_left_out();
         self.counters.add(Counter::Taken, 1);
@@ -474,8 +486,9 @@ impl Intake {
 
     /// Spans of what closed since the last call and is stored nowhere.
     pub(super) fn take_closed(&mut self) -> Vec<SpanData> {
-        let unstored = self.unstored.as_mut();
-        unstored.map_or_else(Vec::new, Unstored::take)
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.extend(self.unstored.iter_mut().flat_map(Unstored::take));
+        spans
     }
 
     /// Looks after what has no event of its own.
