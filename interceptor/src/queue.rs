@@ -307,6 +307,11 @@ impl Queue {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// The same for those that must not keep the queue open.
+    pub(crate) fn used_bytes(&self) -> Arc<AtomicUsize> {
+        self.used.clone()
+    }
+
     pub(crate) fn lost(&self) -> &Lost {
         &self.lost
     }

@@ -19,6 +19,7 @@ mod sqlite;
 mod store;
 mod url;
 
+pub use derive::spent_by;
 pub use postgres::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, MAX_CONNECTIONS,
     PostgresUrl,

@@ -45,6 +45,8 @@ pub struct OpenOptions {
     /// Rows that close are noted for export as spans; after so long any process may send them. `None`
     /// notes none.
     pub export: Option<Duration>,
+    /// Whether a write reports what closed for the first time, and what it cost.
+    pub closings: bool,
 }
 
 impl Default for OpenOptions {
@@ -55,6 +57,7 @@ impl Default for OpenOptions {
             read_only: false,
             busy_timeout: DEFAULT_BUSY_TIMEOUT,
             export: None,
+            closings: false,
         }
     }
 }
@@ -159,7 +162,7 @@ pub struct ProcessReport {
 }
 
 /// What became of the rows of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteReport {
     /// Event keys (with their run) that are now stored with the content offered and were not before.
     pub changed_events: Vec<(RunKey, String)>,
@@ -175,6 +178,56 @@ pub struct WriteReport {
     pub ghost_events: u64,
     /// Rows that closed in this write and are to be exported; see [`OpenOptions::export`].
     pub to_export: Vec<SpanKey>,
+    /// What closed for the first time; see [`OpenOptions::closings`].
+    pub closings: Closings,
+}
+
+/// What closed for the first time with a write, and what is newly known to have been spent. A row that
+/// was closed before is not in it, whoever writes it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Closings {
+    /// Positions in [`Batch::events`].
+    pub events: Vec<usize>,
+    /// Positions in [`Batch::runs`].
+    pub runs: Vec<usize>,
+    /// What was spent beyond what the store knew.
+    pub spent: Vec<(RunKey, Spent)>,
+    /// Of the runs of all these, those that have a row.
+    pub facts: BTreeMap<RunKey, RunFacts>,
+}
+
+/// What metrics say of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Workflow type, or the activity type of a standalone activity.
+    pub workflow_type: String,
+    /// Task queue.
+    pub task_queue: String,
+    /// Hashed tenant.
+    pub tenant: Option<String>,
+}
+
+impl From<&RunRow> for RunFacts {
+    fn from(row: &RunRow) -> Self {
+        Self {
+            workflow_type: row.workflow_type.clone(),
+            task_queue: row.task_queue.clone(),
+            tenant: row.tenant.as_ref().map(|tenant| tenant.hash.clone()),
+        }
+    }
+}
+
+/// Tokens of one language model and their cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// The model, if it is known.
+    pub model: Option<String>,
+    /// Tokens of prompts.
+    pub input_tokens: i64,
+    /// Tokens of answers.
+    pub output_tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
 }
 
 /// Names a row that becomes a span.

@@ -12,6 +12,7 @@ use omnitrace_store::{Batch, ReadError, Repair, Store, WriteError, WriteReport};
 
 use super::{HistoryRows, Server, ServerError};
 use crate::config::Settings;
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::sampling::{self, Sampling};
 
@@ -96,6 +97,7 @@ pub struct Healer {
     policy: Arc<Policy>,
     sampling: Sampling,
     slow_ms: i64,
+    metrics: Metrics,
 }
 
 /// A run as the store has it.
@@ -111,6 +113,10 @@ impl HistoryRows {
     /// # Errors
     /// When the store does not take a batch. Those before it are stored.
     pub async fn write(self, store: &Store) -> Result<WriteReport, WriteError> {
+        self.measured(store, &Metrics::default()).await
+    }
+
+    async fn measured(self, store: &Store, metrics: &Metrics) -> Result<WriteReport, WriteError> {
         let mut batch = Batch {
             runs: vec![self.run],
             seen: self.seen,
@@ -123,7 +129,9 @@ impl HistoryRows {
             if batch.is_empty() {
                 return Ok(done);
             }
-            done += store.write(&batch).await?;
+            let report = store.write(&batch).await?;
+            metrics.closed(&batch, &report.closings);
+            done += report;
             batch = Batch::default();
         }
     }
@@ -144,7 +152,13 @@ impl Healer {
                 rate: settings.sample_rate,
             },
             slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// What it closes is measured.
+    pub(super) fn measured(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The server that is asked.
@@ -181,12 +195,13 @@ impl Healer {
                 Healed::Recorded
             }
             (Standing::Open, Some(stored)) if stored.run.source < Source::Live => {
-                history.write(&self.store).await?;
+                history.measured(&self.store, &self.metrics).await?;
                 Healed::Repaired
             }
             (Standing::Different(_), Some(_)) => {
                 // What only lags behind is healed by merging; what is wrong is replaced.
-                history.clone().write(&self.store).await?;
+                let merging = history.clone();
+                merging.measured(&self.store, &self.metrics).await?;
                 if let Some(stored) = self.stored(run).await? {
                     let left = differences(&stored, &history)?;
                     if !left.is_empty() || stored.run.incomplete {
@@ -286,7 +301,7 @@ impl Healer {
             run: history.run.clone(),
             events: history.events.clone(),
         });
-        history.write(&self.store).await?;
+        history.measured(&self.store, &self.metrics).await?;
         if let Some(repair) = left {
             self.store.repair(&repair).await?;
         }

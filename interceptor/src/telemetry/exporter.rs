@@ -87,6 +87,8 @@ pub(crate) struct Exporter {
     sweep_at: Instant,
     probed: bool,
     refusals: Refusals,
+    /// Whether the collector took what it was sent last.
+    up: Option<bool>,
     running: Option<JoinHandle<Done>>,
 }
 
@@ -121,6 +123,7 @@ impl Exporter {
             sweep_at: Instant::now(),
             probed: false,
             refusals: Refusals::none(),
+            up: None,
             running: None,
         })
     }
@@ -136,6 +139,11 @@ impl Exporter {
 
     pub(crate) fn breaker(&self) -> Breaker {
         self.refusals.breaker(self.running.is_some())
+    }
+
+    /// Whether the collector took what it was sent last, if anything was.
+    pub(crate) fn up(&self) -> Option<bool> {
+        self.up
     }
 
     /// Rows that closed with a write, and where they are.
@@ -263,6 +271,9 @@ impl Exporter {
                 if more {
                     self.sweep_at = Instant::now();
                 }
+                if !matches!(work, Work::Sweep) {
+                    self.up = Some(true);
+                }
                 self.refusals.clear();
                 return;
             }
@@ -270,6 +281,7 @@ impl Exporter {
         };
         let error = match trouble {
             Trouble::Collector(error) => {
+                self.up = Some(false);
                 if self.kit.counters.get(Counter::ExportErrors) == 0 {
                     tracing::warn!(
                         collector = self.kit.collector.shown, %error,

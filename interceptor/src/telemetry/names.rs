@@ -1,6 +1,6 @@
 //! Every name that our spans carry: of spans, attributes and events.
 //!
-//! Invariant: no other file spells one. Names are those of Temporal's own integrations, of current
+//! Invariant: no other file spells one, but for those that `tracing` told (`layer/conventions.rs`). Names are those of Temporal's own integrations, of current
 //! OpenTelemetry conventions, and of OmniTrace's own `workflow.*`, `node.*` and `execution.*`; like
 //! columns they are a promise.
 

@@ -176,6 +176,10 @@ pub(crate) fn event_span(row: &EventRow, run: OfRun<'_>, shape: &SpanShape) -> S
         Some("db") => a.text(DB_OPERATION_NAME, &row.name),
         _ => {}
     }
+    // What `tracing` told is called by the conventions' names already.
+    for (name, value) in data.iter().filter(|(name, _)| name.contains('.')) {
+        a.own(name, value);
+    }
     a.maybe(GEN_AI_RESPONSE_MODEL, row.model.as_deref());
     a.number(GEN_AI_INPUT_TOKENS, row.input_tokens);
     a.number(GEN_AI_OUTPUT_TOKENS, row.output_tokens);
@@ -386,6 +390,22 @@ impl Attributes {
             Some(Value::Number(number)) => self.number(name, number.as_i64()),
             _ => {}
         }
+    }
+
+    /// In the place of one of that name, if there is one.
+    fn own(&mut self, name: &str, value: &Value) {
+        let value: opentelemetry::Value = match value {
+            Value::String(text) => text.clone().into(),
+            Value::Bool(flag) => (*flag).into(),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => whole.into(),
+                (None, Some(number)) => number.into(),
+                (None, None) => return,
+            },
+            _ => return,
+        };
+        self.0.retain(|attribute| attribute.key.as_str() != name);
+        self.0.push(KeyValue::new(name.to_owned(), value));
     }
 
     /// As many as are allowed, each as long as is allowed, and how many are left out.

@@ -24,6 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use crate::clock;
 use crate::config::Settings;
 use crate::counters::{Counter, Counters};
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::queue::{Item, Lost, Receiver};
 use crate::sampling::Sampling;
@@ -49,6 +50,7 @@ pub(crate) struct WriterOptions {
     pub(crate) spool: Option<SpoolOptions>,
     /// What spans are sent by.
     pub(crate) telemetry: Settings,
+    pub(crate) metrics: Metrics,
     pub(crate) process: ProcessReport,
 }
 
@@ -118,8 +120,10 @@ struct Writer {
     process: ProcessReport,
     reported_at: Option<Instant>,
     adopted_at: Option<Instant>,
-    /// Where the batch that is being written came from.
+    /// Where the batch that is being written came from, and since when it is.
     origin: Origin,
+    writing_since: Instant,
+    metrics: Metrics,
 }
 
 enum Next {
@@ -149,6 +153,7 @@ impl Writer {
                 Waiting::new(buffer, spool, counters.clone()),
                 has_store,
                 exporter.as_ref().map(Exporter::shape).cloned(),
+                options.metrics.clone(),
                 counters.clone(),
                 lost,
                 options.process.id.clone(),
@@ -164,10 +169,14 @@ impl Writer {
             reported_at: None,
             adopted_at: None,
             origin: Origin::Memory,
+            writing_since: Instant::now(),
+            metrics: options.metrics,
         }
     }
 
     async fn run(mut self, mut items: Receiver, mut control: mpsc::UnboundedReceiver<Control>) {
+        // Ends with the runtime.
+        tokio::spawn(self.metrics.clone().run());
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_handle = true;
@@ -277,6 +286,7 @@ impl Writer {
                 exporter.unstored(closed);
             }
             *locked(&self.gauges.export_breaker) = exporter.breaker();
+            *locked(&self.gauges.collector_up) = exporter.up();
         }
         if self.intake.waiting.is_empty() {
             self.waiting_since = None;
@@ -319,6 +329,7 @@ impl Writer {
             self.process.counters = self.counters.snapshot();
             batch.process = Some(self.process.clone());
         }
+        self.writing_since = Instant::now();
         link.write(batch);
         self.waiting_since = (!self.intake.waiting.is_empty()).then(Instant::now);
         self.tell_breaker();
@@ -331,10 +342,14 @@ impl Writer {
     }
 
     fn finish(&mut self, done: Done) {
+        if !matches!(done, Done::Promotions(_)) {
+            self.metrics.flushed(self.writing_since.elapsed());
+        }
         match done {
-            Done::Written(mut report) => {
+            Done::Written(batch, mut report) => {
                 self.intake.waiting.stored(self.origin);
                 self.count(&report);
+                self.metrics.closed(&batch, &report.closings);
                 if let Some(exporter) = &mut self.exporter {
                     let store = self.link.as_ref().and_then(Link::store);
                     exporter.closed(std::mem::take(&mut report.to_export), store);
@@ -454,6 +469,8 @@ impl Writer {
         if let Some(exporter) = &mut self.exporter {
             exporter.last(deadline).await;
         }
+        // `Err` means: there is no time left.
+        let _ = timeout_at(deadline, self.metrics.last()).await;
         if let Some(link) = &mut self.link {
             // `Err` means: the database is busy; the rows are in it.
             let _ = timeout_at(deadline, link.close()).await;

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use omnitrace::config::{Backend, Settings};
+use omnitrace::metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -41,7 +43,10 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
         database: database.clone(),
         dashboards: args.dashboards.into(),
     };
-    let app = router(state, args.ui);
+    let metrics = metrics();
+    // Ends with the server.
+    tokio::spawn(metrics.clone().run());
+    let app = router(state, args.ui, metrics);
     let (stopping, stopped) = oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
         stop.await;
@@ -57,6 +62,26 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
     }
     database.close().await;
     Ok(String::new())
+}
+
+/// Metrics of the server, where they are switched on. What is wrong is one line, and the server goes on.
+fn metrics() -> Metrics {
+    let (settings, _) = Settings::from_env();
+    let metrics = Metrics::start(&settings);
+    let telemetry = &settings.telemetry;
+    if metrics.is_on()
+        && telemetry.backends.contains(&Backend::Prom)
+        && let Some(port) = telemetry.prom_port
+        && metrics.address().is_none()
+    {
+        // `Err` means: nobody reads it.
+        let _ = writeln!(
+            anstream::stderr(),
+            "warning: metrics cannot be read: port {port} cannot be opened; choose another \
+             PROM_EXPORT_PORT"
+        );
+    }
+    metrics
 }
 
 /// One line, at once: whoever started the server reads where it is.

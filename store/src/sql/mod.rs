@@ -2,6 +2,7 @@
 //!
 //! Invariant: the same rows are stored and read whatever the database.
 
+mod closings;
 pub(crate) mod columns;
 pub(crate) mod export;
 mod fates;

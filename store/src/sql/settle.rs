@@ -73,7 +73,7 @@ pub(super) async fn settle<T: Tables>(
 }
 
 /// A run and its number among those touched.
-type Numbered<'a> = (usize, &'a RunKey);
+pub(super) type Numbered<'a> = (usize, &'a RunKey);
 
 /// The runs whose summary is so.
 fn of<'a>(
@@ -265,8 +265,19 @@ async fn usages<T: Tables>(
     tables: &mut T,
     runs: &[Numbered<'_>],
 ) -> Result<Vec<(usize, Usage)>, sqlx::Error> {
+    let rows = used(tables, runs).await?;
+    Ok((rows.into_iter())
+        .map(|(at, rows)| (at, usage(&rows)))
+        .collect())
+}
+
+/// What rows of runs tell of tokens and cost, and all of their inner events.
+pub(super) async fn used<T: Tables>(
+    tables: &mut T,
+    runs: &[Numbered<'_>],
+) -> Result<BTreeMap<usize, Vec<Used>>, sqlx::Error> {
     let sql = "SELECT t.i, e.event_key, e.kind, e.step, e.attempt, e.parent_key, \
-                 e.input_tokens, e.output_tokens, e.cost_usd \
+                 e.model, e.input_tokens, e.output_tokens, e.cost_usd \
                FROM t JOIN omnitrace_events e USING (namespace, workflow_id, run_id) \
                WHERE e.phase > 0 AND (e.input_tokens IS NOT NULL OR e.output_tokens IS NOT NULL \
                  OR e.cost_usd IS NOT NULL OR (e.kind <> 'activity' AND e.parent_key IS NOT NULL))";
@@ -279,14 +290,13 @@ async fn usages<T: Tables>(
             step: c.take()?,
             attempt: c.take()?,
             parent_key: c.take()?,
+            model: c.take()?,
             input_tokens: c.take()?,
             output_tokens: c.take()?,
             cost_usd: c.take()?,
         });
     }
-    Ok((by_run.into_iter())
-        .map(|(at, rows)| (at, usage(&rows)))
-        .collect())
+    Ok(by_run)
 }
 
 async fn update<T: Tables>(tables: &mut T, runs: &[(&RunKey, Derived)]) -> Result<(), sqlx::Error> {

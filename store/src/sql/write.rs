@@ -11,7 +11,7 @@ use super::columns::{
 };
 use super::fates::Fates;
 use super::statement::Value;
-use super::{Job, Tables, columns, export, settle};
+use super::{Job, Tables, closings, columns, export, settle};
 use crate::derive::scope_text;
 use crate::row::{EventRow, Micros, RunKey, RunRow};
 use crate::store::{Batch, OpenOptions, ProcessReport, Promotion, WriteReport};
@@ -42,7 +42,18 @@ async fn write<T: Tables>(
         .chain(batch.seen.iter().map(|seen| &seen.run))
         .collect();
     let touched: Vec<&RunKey> = touched.into_iter().collect();
+    let counts = options.closings && closings::concerns(batch);
+    let locked = match counts && T::SHARED {
+        true => runs(tables, &[], &touched).await?,
+        false => HashSet::new(),
+    };
+    let before = match counts {
+        true => Some(closings::before(tables, batch).await?),
+        false => None,
+    };
     let mut changed = runs(tables, &batch.runs, &touched).await?;
+    // Those that were offered have changed as well.
+    changed.extend(locked);
     let mut fates = Fates::new(&batch.events);
     events(tables, &batch.events, &mut fates).await?;
     let seen: Vec<(&RunKey, String, u32)> = (batch.seen.iter())
@@ -68,6 +79,9 @@ async fn write<T: Tables>(
     if let Some(grace) = options.export {
         let (events, runs) = (&report.changed_events, &report.changed_runs);
         report.to_export = export::note(tables, grace, events, runs).await?;
+    }
+    if let Some(before) = before {
+        closings::after(tables, batch, before, &mut report).await?;
     }
     Ok(report)
 }

@@ -2,6 +2,8 @@
 
 #[path = "../contract/cap.rs"]
 mod cap;
+#[path = "../contract/closings.rs"]
+mod closings;
 #[path = "../contract/export.rs"]
 mod export;
 mod file;
