@@ -5,12 +5,14 @@
 
 mod collector;
 mod exporter;
+mod json;
 mod names;
 mod span;
 
 pub use collector::CollectorError;
 pub(crate) use collector::{MetricCollector, resource};
 pub(crate) use exporter::{Done, Exporter, grace};
+pub use json::otlp_json;
 pub(crate) use names::SCOPE;
 pub(crate) use span::{OfRun, SpanShape, event_span, run_span};
 
