@@ -2,6 +2,7 @@
 //!
 //! Invariant: a time or a size is only ever compared with another of the same run, measured in turn.
 
+mod api;
 mod bare;
 mod cpu;
 mod database;
@@ -47,6 +48,8 @@ enum Command {
     Import(Import),
     /// One long run on a server, for what is measured elsewhere; prints its workflow id
     Long(Long),
+    /// One process that serves a database
+    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +95,12 @@ struct Long {
 }
 
 #[derive(Debug, Args)]
+struct Serve {
+    #[arg(long)]
+    database_url: String,
+}
+
+#[derive(Debug, Args)]
 struct Import {
     file: PathBuf,
     #[arg(long)]
@@ -118,6 +127,8 @@ enum Measure {
     Spans,
     /// Spans of `tracing` and propagation
     Layer,
+    /// Answers of the API with many runs stored
+    Api,
 }
 
 /// How much is measured.
@@ -133,6 +144,8 @@ struct Scale {
     rows: u32,
     /// Events of the imported history.
     events: u32,
+    /// Runs that the API has many of.
+    stored_runs: u32,
     /// How many sizes of a database are looked at, from ten thousand rows on, each ten times the last.
     sizes: usize,
 }
@@ -144,6 +157,7 @@ impl Scale {
         runs: 200,
         rows: 10_000,
         events: 50_000,
+        stored_runs: 1_000_000,
         sizes: 3,
     };
     const QUICK: Self = Self {
@@ -152,6 +166,7 @@ impl Scale {
         runs: 20,
         rows: 1_000,
         events: 5_000,
+        stored_runs: 100_000,
         sizes: 2,
     };
 }
@@ -165,6 +180,7 @@ async fn main() -> anyhow::Result<()> {
             let line = memory::alone(&alone).await?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
         }
+        Command::Serve(serve) => api::serve(&serve.database_url),
         Command::Import(import) => {
             let line = import::alone(&import).await?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
@@ -240,6 +256,11 @@ async fn measure(run: Run) -> anyhow::Result<()> {
             Measure::Layer => {
                 progress::measure("layer");
                 ("layer", layer::run(&scale).await?, &layer::QUESTIONS[..])
+            }
+            Measure::Api => {
+                progress::measure("api");
+                let series = api::run(&scale, postgres()?).await?;
+                ("api", series, &api::QUESTIONS[..])
             }
         };
         let report = Report::new(name, &scale, series, questions);

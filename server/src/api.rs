@@ -2,7 +2,10 @@
 //!
 //! Invariant: field names are a contract; they are added to, never changed.
 
+mod comparison;
 mod event;
+mod export;
+mod stats;
 mod trace;
 
 use std::borrow::Cow;
@@ -17,8 +20,11 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::when;
 
+pub(crate) use comparison::Comparison;
 pub(crate) use event::{Event, Events};
-pub(crate) use trace::{Include, Trace, View};
+pub(crate) use export::{Export, csv};
+pub(crate) use stats::{Stats, TypeStats};
+pub(crate) use trace::{Include, Near, Trace, TraceBackend, View};
 
 /// Page of runs, newest first.
 #[derive(Serialize, ToSchema)]
@@ -142,6 +148,11 @@ impl ToSchema for StatusName {
     fn name() -> Cow<'static, str> {
         "Status".into()
     }
+}
+
+/// What was stored as JSON; what is none is shown as the text that it is.
+fn read(text: String) -> serde_json::Value {
+    serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
 }
 
 /// A run as one line of JSON.

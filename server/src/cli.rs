@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
@@ -12,7 +13,8 @@ use omnitrace::DEFAULT_NAMESPACE;
 use omnitrace::history::Connect;
 use omnitrace_store::row::Status;
 
-use crate::http::Dashboard;
+use crate::http::{BackendHeader, BackendUrl, Dashboard};
+use crate::tokens::Right;
 use crate::when::Moment;
 
 /// Shows what OmniTrace recorded of Temporal workflows.
@@ -52,6 +54,9 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Serve recorded runs over HTTP, and show them in a browser.
     Serve(ServeArgs),
+    /// Make, list and take back tokens that open the API to others than this machine.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Check whether recording works, and say what to do where it does not.
     Doctor(DoctorArgs),
     /// Store runs that Temporal wrote into history, as if they had been recorded.
@@ -182,9 +187,10 @@ pub(crate) struct ShowArgs {
 #[command(after_help = "Examples:
   omnitrace serve
   omnitrace serve --listen 127.0.0.1:0
-  omnitrace serve --dashboard 'jaeger=http://127.0.0.1:16686/trace/{trace_id}'")]
+  omnitrace serve --dashboard 'jaeger=http://127.0.0.1:16686/trace/{trace_id}'
+  omnitrace serve --listen 0.0.0.0:8234")]
 pub(crate) struct ServeArgs {
-    /// Loopback address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one. Others than loopback addresses need a token.
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -215,6 +221,145 @@ pub(crate) struct ServeArgs {
     pub(crate) ui: bool,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
+    /// Ask for a token on a loopback address too, as behind a proxy of this machine.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "OMNITRACE_REQUIRE_TOKEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) require_token: bool,
+    /// Requests each second that one caller may make, twice as many at once; 0 is no limit [default: 50, and
+    /// no limit where no token is needed]
+    #[arg(long, value_name = "N", env = "OMNITRACE_RATE_LIMIT")]
+    pub(crate) rate_limit: Option<u32>,
+    /// Site whose pages may read answers, as https://traces.example. Repeat it, or separate several by
+    /// commas.
+    #[arg(
+        long = "cors-origin",
+        value_name = "ORIGIN",
+        env = "OMNITRACE_CORS_ORIGINS",
+        value_delimiter = ',',
+        value_parser = origin
+    )]
+    pub(crate) cors_origins: Vec<HeaderValue>,
+    /// Seconds that a client of a stream may take nothing before it is cut.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "OMNITRACE_CLIENT_PATIENCE_S",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u16).range(1..=600)
+    )]
+    pub(crate) patience: u16,
+    /// Program that has the spans of the rest of the system, as jaeger:http://127.0.0.1:16686 or tempo:URL:
+    /// those of a run's trace are shown in it.
+    #[arg(long, value_name = "KIND:URL", env = "OMNITRACE_TRACE_BACKEND")]
+    pub(crate) trace_backend: Option<BackendUrl>,
+    /// Header of each question to it. Repeat it, or separate several by commas.
+    #[arg(
+        long = "trace-backend-header",
+        value_name = "NAME=VALUE",
+        env = "OMNITRACE_TRACE_BACKEND_HEADERS",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) trace_backend_headers: Vec<BackendHeader>,
+    #[command(flatten)]
+    pub(crate) jwt: JwtArgs,
+}
+
+/// Keys of tokens that another program signed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "JSON Web Tokens")]
+pub(crate) struct JwtArgs {
+    /// File with the secret of tokens signed with HS256, at least 32 bytes.
+    #[arg(long, value_name = "FILE", env = "OMNITRACE_JWT_SECRET_FILE")]
+    pub(crate) jwt_secret_file: Option<PathBuf>,
+    /// File with the public key of tokens signed with RS256, PEM.
+    #[arg(long, value_name = "FILE", env = "OMNITRACE_JWT_PUBLIC_KEY_FILE")]
+    pub(crate) jwt_public_key_file: Option<PathBuf>,
+    /// File with a JSON Web Key Set.
+    #[arg(long, value_name = "FILE", env = "OMNITRACE_JWT_JWKS_FILE")]
+    pub(crate) jwt_jwks_file: Option<PathBuf>,
+    /// Who must have issued them (claim iss).
+    #[arg(long, value_name = "TEXT", env = "OMNITRACE_JWT_ISSUER")]
+    pub(crate) jwt_issuer: Option<String>,
+    /// Whom they must be for (claim aud).
+    #[arg(long, value_name = "TEXT", env = "OMNITRACE_JWT_AUDIENCE")]
+    pub(crate) jwt_audience: Option<String>,
+}
+
+impl JwtArgs {
+    /// Whether a key is named.
+    pub(crate) fn is_some(&self) -> bool {
+        let files = [
+            &self.jwt_secret_file,
+            &self.jwt_public_key_file,
+            &self.jwt_jwks_file,
+        ];
+        files.iter().any(|file| file.is_some())
+    }
+}
+
+/// Scheme, host and port of a site, as a browser sends them.
+fn origin(text: &str) -> Result<HeaderValue, &'static str> {
+    let host = text
+        .strip_prefix("https://")
+        .or(text.strip_prefix("http://"));
+    let plain = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+    (HeaderValue::from_str(text).ok())
+        .filter(|_| plain)
+        .ok_or("write SCHEME://HOST[:PORT], as https://traces.example")
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it: it cannot be shown again.
+    #[command(after_help = "Examples:
+  omnitrace token create --name grafana --right admin --tenant '*' --namespace '*'
+  omnitrace token create --name 'support of acme' --tenant acme --namespace orders --expires 90d")]
+    Create(TokenCreateArgs),
+    /// List tokens, those that ended or were taken back included.
+    List {
+        /// Print one JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a token back: it opens nothing from then on.
+    Revoke {
+        /// Id of the token, as listed.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreateArgs {
+    /// Whom it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: String,
+    /// What it allows; repeat it, or separate several by commas.
+    #[arg(
+        long = "right",
+        value_name = "RIGHT",
+        value_delimiter = ',',
+        default_value = "read"
+    )]
+    pub(crate) rights: Vec<Right>,
+    /// Tenant whose runs it shows, plain or hashed; * is every run. Repeat it.
+    #[arg(long = "tenant", value_name = "TENANT", required = true)]
+    pub(crate) tenants: Vec<String>,
+    /// Temporal namespace that it shows; * is every one. Repeat it.
+    #[arg(long = "namespace", value_name = "NAME", required = true)]
+    pub(crate) namespaces: Vec<String>,
+    /// After how long it ends, as 12h, 90d; never without it.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) expires: Option<Duration>,
 }
 
 /// An address to listen on.

@@ -96,6 +96,12 @@ pub(crate) enum CliError {
     /// The system does not tell when to stop.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
+    /// There is no such token.
+    #[error("no token that is good has the id \"{0}\": `omnitrace token list` shows what there is")]
+    NoToken(String),
+    /// The system has no random numbers.
+    #[error("cannot make a token: the system gives no random numbers ({0})")]
+    Random(String),
     /// The arguments contradict each other.
     #[error("{0}")]
     Usage(String),

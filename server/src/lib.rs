@@ -1,7 +1,7 @@
 //! The command line of OmniTrace: lists recorded runs, draws one as a tree, serves them over HTTP, says
 //! whether recording works, and imports histories.
 //!
-//! Commands but `import` and `migrate` only read: the database is opened for reading, nothing is
+//! Commands but `import`, `token` and `migrate` only read: the database is opened for reading, nothing is
 //! created or changed. Text that
 //! comes from the database passes [`text::clean`] before it is printed, so that a name can't drive
 //! the terminal.
@@ -27,6 +27,7 @@ mod selection;
 mod show;
 mod style;
 mod text;
+mod tokens;
 mod verify;
 mod when;
 
@@ -65,6 +66,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::List(args) => list::run(url, args, now).await.map(Answer::from),
         Command::Show(args) => show::run(url, args, now).await.map(Answer::from),
         Command::Serve(args) => http::run(url, args).await.map(Answer::from),
+        Command::Token(command) => tokens::run(url, command, now).await.map(Answer::from),
         Command::Migrate => migrate::run(url).await.map(Answer::from),
         Command::Doctor(args) => Ok(doctor::run(url, args, now).await),
         Command::Import(args) => import::run(url, args).await,

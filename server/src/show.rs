@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use omnitrace_store::row::RunRow;
+use omnitrace_store::row::{RunKey, RunRow};
 use omnitrace_store::tree::TraceTree;
 use omnitrace_store::{DatabaseUrl, ReadError, RunFilter, Store};
 
@@ -32,7 +32,15 @@ pub(crate) async fn run(
         let is_next =
             |run: &&RunRow| run.continued_from_run_id.as_deref() == Some(&tree.run.key.run_id);
         let next = runs.iter().find(is_next);
-        let trace = api::Trace::new(&tree, &tree.root, api::View::WHOLE, next, BTreeMap::new());
+        let key = &tree.run.key;
+        let previous = (tree.run.continued_from_run_id.as_ref())
+            .map(|run_id| RunKey::new(&key.namespace, &key.workflow_id, run_id));
+        let near = api::Near {
+            previous: previous.as_ref(),
+            next,
+            parent: tree.run.parent.as_ref(),
+        };
+        let trace = api::Trace::new(&tree, &tree.root, api::View::WHOLE, near, BTreeMap::new());
         return Ok(format!("{}\n", api::whole_trace(&trace)));
     }
     let canvas = Canvas {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: writing a batch twice, or two batches in either order, leaves the same tables.
 
+mod reader;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,11 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::hourly::Hours;
 use crate::postgres::{PostgresStore, PostgresUrl};
 use crate::retention::Prunable;
-use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
+use crate::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
-use crate::sql::{Job, read, retention};
+use crate::sql::tokens::{Create, Revoke};
+use crate::sql::{Job, events, read, retention, tokens};
 use crate::sqlite::SqliteStore;
+
+pub use reader::Reader;
 
 /// Event rows that are stored of one run, unless configured otherwise.
 pub const DEFAULT_MAX_EVENTS_PER_RUN: u32 = 200;
@@ -354,6 +359,122 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
+/// What a caller may see; `None` is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessScope {
+    /// Temporal namespaces.
+    pub namespaces: Option<Vec<String>>,
+    /// Hashed tenants. A run without a tenant belongs to none of them.
+    pub tenants: Option<Vec<String>>,
+}
+
+impl AccessScope {
+    /// Everything.
+    pub const ALL: Self = Self {
+        namespaces: None,
+        tenants: None,
+    };
+
+    /// Whether a run is within it, as the database decides it.
+    pub fn has(&self, run: &RunRow) -> bool {
+        let tenant = run.tenant.as_ref().map(|tenant| &tenant.hash);
+        let namespaces = self.namespaces.as_ref();
+        namespaces.is_none_or(|all| all.contains(&run.key.namespace))
+            && (self.tenants.as_ref()).is_none_or(|all| tenant.is_some_and(|t| all.contains(t)))
+    }
+}
+
+/// What tells whether rows of a run changed: equal while none did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    /// How many there are.
+    pub rows: u64,
+    /// Sum over what they hold.
+    pub content: i64,
+    /// Sum over how far they are known to be true.
+    pub phases: i64,
+}
+
+/// Which row there is, without what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventHead {
+    /// Event key.
+    pub key: String,
+    /// How far it is known to be true.
+    pub phase: Phase,
+    /// When it was scheduled, else started.
+    pub begin: Option<Micros>,
+    /// Digest of what it holds.
+    pub digest: i64,
+}
+
+/// Which runs are counted.
+#[derive(Clone, Debug, Default)]
+pub struct StatsFilter {
+    /// Started at or after.
+    pub from: Micros,
+    /// Started before.
+    pub before: Micros,
+    /// Temporal namespace.
+    pub namespace: Option<String>,
+    /// Workflow type, exact.
+    pub workflow_type: Option<String>,
+    /// Each hour by itself.
+    pub hourly: bool,
+    /// At most so many rows.
+    pub limit: u32,
+}
+
+/// Runs of one type that started in one hour, or in the whole time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunStats {
+    /// Begin of the hour; 0 for the whole time.
+    pub hour: Micros,
+    /// Workflow type.
+    pub workflow_type: String,
+    /// All of them.
+    pub started: u64,
+    /// Ended well.
+    pub completed: u64,
+    /// Ended so that someone should look at it.
+    pub failed: u64,
+    /// Not ended yet.
+    pub open: u64,
+    /// Tokens of prompts.
+    pub input_tokens: i64,
+    /// Tokens of answers.
+    pub output_tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
+    /// Microseconds that half of the closed ones did not exceed; `None` if none is closed.
+    pub p50: Option<Micros>,
+    /// The same of 95 %.
+    pub p95: Option<Micros>,
+    /// The same of 99 %.
+    pub p99: Option<Micros>,
+}
+
+/// What opens the API to someone. The token itself is nowhere: it cannot be had from its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Names it, and is its first part.
+    pub id: String,
+    /// Whom it is for.
+    pub name: String,
+    /// SHA-256 of the token, as hex.
+    pub hash: String,
+    /// Names of rights, in order.
+    pub rights: Vec<String>,
+    /// What it shows.
+    pub scope: AccessScope,
+    /// When it was made.
+    pub created_at: Micros,
+    /// When it ends.
+    pub expires_at: Option<Micros>,
+    /// When it was taken back.
+    pub revoked_at: Option<Micros>,
+}
+
 /// Rows and bytes of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StoreStats {
@@ -644,7 +765,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
-        either!(self, store => read::list_runs(store, filter).await)
+        either!(self, store => read::list_runs(store, filter, &AccessScope::ALL).await)
     }
 
     /// How many of the newest `among` runs that the filter finds have which status. The filter's page
@@ -657,7 +778,7 @@ impl Store {
         filter: &RunFilter,
         among: u32,
     ) -> Result<BTreeMap<Status, u64>, ReadError> {
-        either!(self, store => read::count_runs(store, filter, among).await)
+        either!(self, store => read::count_runs(store, filter, among, &AccessScope::ALL).await)
     }
 
     /// The run that went on where this one ended: a continue-as-new, a retry, the next of a cron.
@@ -665,7 +786,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn next_run(&self, run: &RunKey) -> Result<Option<RunRow>, ReadError> {
-        either!(self, store => read::next_run(store, run).await)
+        either!(self, store => read::next_run(store, run, &AccessScope::ALL).await)
     }
 
     /// Runs with this workflow id, newest first, in one namespace or in any.
@@ -685,7 +806,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn run(&self, run: &RunKey) -> Result<Option<RunRow>, ReadError> {
-        either!(self, store => read::run(store, run).await)
+        either!(self, store => read::run(store, run, &AccessScope::ALL).await)
     }
 
     /// Runs with this run id: one, but for ids made up by hand.
@@ -701,7 +822,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn children(&self, run: &RunKey) -> Result<Vec<RunRow>, ReadError> {
-        either!(self, store => read::children(store, run).await)
+        either!(self, store => read::children(store, run, &AccessScope::ALL).await)
     }
 
     /// All rows of a run, in the order of their start.
@@ -709,7 +830,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn events(&self, run: &RunKey) -> Result<Vec<EventRow>, ReadError> {
-        either!(self, store => read::events(store, run).await)
+        either!(self, store => events::all(store, run, &AccessScope::ALL).await)
     }
 
     /// Runs of a namespace promoted at or after a moment.
@@ -767,6 +888,46 @@ impl Store {
         events_before: Micros,
     ) -> Result<Prunable, ReadError> {
         either!(self, store => retention::prunable(store, runs_before, events_before).await)
+    }
+
+    /// The store as a caller sees it who may see this.
+    pub fn seen_by<'a>(&'a self, scope: &'a AccessScope) -> Reader<'a> {
+        Reader { store: self, scope }
+    }
+
+    /// Keeps a new token.
+    ///
+    /// # Errors
+    /// When the database did not take it.
+    pub async fn create_token(&self, token: &TokenRow) -> Result<(), WriteError> {
+        let create = Create(token);
+        either!(self, store => store.transact(&create).await)
+    }
+
+    /// Takes a token back; false where there is none with this id, or it was taken back before.
+    ///
+    /// # Errors
+    /// When the database did not take it.
+    pub async fn revoke_token(&self, id: &str, at: Micros) -> Result<bool, WriteError> {
+        let revoke = Revoke { id, at };
+        either!(self, store => store.transact(&revoke).await)
+    }
+
+    /// All tokens, oldest first, those that were taken back included.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>, ReadError> {
+        either!(self, store => tokens::read(store, None).await)
+    }
+
+    /// One token.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn token(&self, id: &str) -> Result<Option<TokenRow>, ReadError> {
+        let found = either!(self, store => tokens::read(store, Some(id)).await);
+        Ok(found?.pop())
     }
 
     /// Rows and bytes.

@@ -4,6 +4,7 @@
 //! or among a node's [`Node::folded`] keys; only ghosts (proposals that the server passed over) are
 //! left out. The tree is never deeper than [`MAX_DEPTH`], so whoever walks it may recurse.
 
+mod align;
 mod build;
 mod chain;
 mod hint;
@@ -11,15 +12,19 @@ mod layout;
 mod node;
 mod rows;
 mod settle;
+mod spans;
 
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
-use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
+use crate::row::{EventRow, Micros, Phase, RunKey, RunRow, Status};
+use crate::store::EventHead;
 
+pub use align::{Aligned, align};
 pub use hint::hint;
+pub use spans::{ForeignSpan, MAX_SPANS, Merged};
 
 /// Levels below the run. What a caller nests deeper hangs at this level. JSON of a tree stays well
 /// under the nesting that common parsers allow.
@@ -31,9 +36,20 @@ pub const NO_WORKER_AFTER: Micros = 10_000_000;
 /// The rows of a run that are shown, in the order in which it took them, each with its data read.
 /// Ghosts are left out.
 pub fn shown(run: &RunRow, events: Vec<EventRow>) -> Vec<(EventRow, Option<Value>)> {
-    (rows::shown(run, events).into_iter())
+    (rows::shown(run, events, rows::Detail::All).into_iter())
         .map(|row| (row.event, row.data))
         .collect()
+}
+
+/// Of rows of a run those that are shown, by their place in the slice and in the order in which the run
+/// took them, and how far each is known to be true. The same rows as of [`shown`].
+pub fn shown_heads(run: &RunRow, heads: &[EventHead]) -> Vec<(usize, Phase)> {
+    rows::shown_heads(run, heads)
+}
+
+/// Data of a row, as [`shown`] reads it.
+pub fn read_data(event: &mut EventRow) -> Option<Value> {
+    event.data_redacted.take().map(rows::read)
 }
 
 /// A run as it is shown.
@@ -58,6 +74,8 @@ pub enum Role {
     Attempt,
     /// Something inside an attempt, or of the explicit API.
     Inner,
+    /// A span that another part of the system made.
+    Span,
 }
 
 /// One node of the tree.
@@ -110,6 +128,8 @@ pub struct Node {
     pub hint: Option<&'static str>,
     /// Language model that answered.
     pub model: Option<String>,
+    /// Service that made the span.
+    pub service: Option<String>,
     /// Tokens and cost of it and everything below. A step, its attempts and the events inside may
     /// all tell of the same call, so each value counts where it stands highest, as in the store.
     pub total: Totals,
@@ -172,6 +192,13 @@ impl From<&RunRow> for LinkedRun {
 }
 
 impl Node {
+    /// Key of the row whose data is the node's: of a chain of backoffs its last link.
+    pub fn data_key(&self) -> &str {
+        let links = self.folded.iter().rev();
+        let mut links = links.filter(|key| key.starts_with("activity:"));
+        links.next().unwrap_or(&self.key)
+    }
+
     /// What redaction did to the node's data: its `_redaction` object.
     pub fn redaction(&self) -> Option<&Value> {
         self.data.as_ref()?.get("_redaction")

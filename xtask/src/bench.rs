@@ -38,6 +38,8 @@ pub(crate) enum Measure {
     Layer,
     /// Opening long runs in the web UI and in Temporal's own, in Chromium
     Ui,
+    /// Lists, searches and traces over HTTP with a million runs stored
+    Api,
 }
 
 impl Measure {
@@ -54,6 +56,7 @@ impl Measure {
             Self::Spans => "spans",
             Self::Layer => "layer",
             Self::Ui => "ui",
+            Self::Api => "api",
         }
     }
 
@@ -66,7 +69,7 @@ impl Measure {
     }
 
     fn wants_postgres(self) -> bool {
-        matches!(self, Self::Store | Self::Import | Self::Growth)
+        matches!(self, Self::Store | Self::Import | Self::Growth | Self::Api)
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
         assert!(!Measure::Replay.wants_server() && !Measure::Path.wants_server());
         for measure in Measure::value_variants() {
             let name = measure.name();
-            let is_of_databases = ["store", "import", "growth"].contains(&name);
+            let is_of_databases = ["store", "import", "growth", "api"].contains(&name);
             assert_eq!(measure.wants_postgres(), is_of_databases, "{name}");
         }
     }

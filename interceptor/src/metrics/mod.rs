@@ -53,11 +53,17 @@ impl Metrics {
     /// As the settings say: off, or measuring. The Prometheus endpoint is opened here; a port that is in use
     /// is one warning. [`Metrics::run`] answers and sends.
     pub fn start(settings: &Settings) -> Self {
-        let telemetry = &settings.telemetry;
-        if !telemetry.measures() {
-            return Self::default();
+        match settings.telemetry.measures() {
+            true => Self::measuring(settings),
+            false => Self::default(),
         }
-        let has = |backend| telemetry.backends.contains(&backend);
+    }
+
+    /// The same, and measuring where the settings say off too: what is measured is then told by
+    /// [`Metrics::text`] alone.
+    pub fn measuring(settings: &Settings) -> Self {
+        let telemetry = &settings.telemetry;
+        let has = |backend| telemetry.measures() && telemetry.backends.contains(&backend);
         let port = telemetry.prom_port.filter(|_| has(Backend::Prom));
         let listener = port.and_then(|port| open(SocketAddr::new(telemetry.prom_host, port)));
         let inner = Inner {

@@ -5,6 +5,7 @@
 
 mod collector;
 mod exporter;
+mod json;
 mod names;
 mod request;
 mod resend;
@@ -13,6 +14,7 @@ mod span;
 pub use collector::CollectorError;
 pub(crate) use collector::{MetricCollector, resource};
 pub(crate) use exporter::{Done, Exporter, grace};
+pub use json::otlp_json;
 pub(crate) use names::SCOPE;
 pub(crate) use request::{Answer, RequestSeen, request_span};
 pub use resend::Resender;

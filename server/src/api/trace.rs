@@ -3,10 +3,10 @@
 //! Invariant: what a view leaves out is counted where it would be.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use omnitrace_store::row::{RunKey, RunRow, Status};
-use omnitrace_store::tree::{LinkedRun, Node, Role, TraceTree};
+use omnitrace_store::tree::{ForeignSpan, LinkedRun, Merged, Node, Role, TraceTree};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -33,9 +33,38 @@ pub(crate) struct View<'a> {
     pub(crate) nodes: usize,
     /// Only children of the root after the one with this key.
     pub(crate) after: Option<&'a str>,
+    /// Data by the keys of rows; without it, what the nodes hold.
+    pub(crate) data: Option<&'a HashMap<String, Value>>,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// Keys of the rows whose data this view of a node and what is below it tells.
+    pub(crate) fn data_keys<'n>(&self, root: &'n Node) -> Vec<&'n str> {
+        let include = &self.include;
+        let content = include.prompts || include.responses;
+        let mut keys = Vec::new();
+        if content || include.attributes {
+            let mut nodes = self.nodes;
+            let mut add = |node: &'n Node, _: Vec<()>, _: usize| {
+                if !holds_data(node) && (include.attributes || is_model(node)) {
+                    keys.push(node.data_key());
+                }
+            };
+            part(root, self.after, self.depth, &mut nodes, &mut add);
+        }
+        keys
+    }
+
+    fn data<'n>(&self, node: &'n Node) -> Option<&'n Value>
+    where
+        'a: 'n,
+    {
+        match self.data {
+            Some(data) if !holds_data(node) => data.get(node.data_key()),
+            _ => node.data.as_ref(),
+        }
+    }
+
     /// Everything.
     pub(crate) const WHOLE: Self = Self {
         include: Include {
@@ -47,7 +76,19 @@ impl View<'_> {
         depth: usize::MAX,
         nodes: usize::MAX,
         after: None,
+        data: None,
     };
+}
+
+/// Runs beside a run, as far as they are known and may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Near<'a> {
+    /// That it went on from.
+    pub(crate) previous: Option<&'a RunKey>,
+    /// That went on from it.
+    pub(crate) next: Option<&'a RunRow>,
+    /// That started it.
+    pub(crate) parent: Option<&'a RunKey>,
 }
 
 /// A run as a tree of what happened in it.
@@ -78,6 +119,61 @@ pub(crate) struct Trace<'a> {
     incomplete: bool,
     /// Pages of other programs about this run, by their name.
     dashboards: BTreeMap<&'a str, String>,
+    /// What a trace backend added; absent where none is configured, or `spans=false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_backend: Option<TraceBackend<'a>>,
+}
+
+/// What a trace backend added to a trace.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TraceBackend<'a> {
+    /// `jaeger` or `tempo`.
+    name: &'a str,
+    /// Whether it was asked and answered; if not, what is stored is all that is shown.
+    available: bool,
+    /// Why not, and what to do.
+    detail: Option<&'a str>,
+    /// Spans of other programs that are in the tree.
+    spans: usize,
+    /// Spans of the trace that are not part of this run.
+    elsewhere: usize,
+    /// What the run is part of, the outermost first.
+    callers: Vec<CallerSpan<'a>>,
+}
+
+/// A span that the run is part of.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallerSpan<'a> {
+    span_id: &'a str,
+    name: &'a str,
+    service: Option<&'a str>,
+    started_at: String,
+    duration_ms: i64,
+    error: bool,
+}
+
+impl<'a> TraceBackend<'a> {
+    pub(crate) fn new(name: &'a str, answer: Result<Option<&'a Merged>, &'a str>) -> Self {
+        let merged = answer.ok().flatten();
+        let caller = |span: &'a ForeignSpan| CallerSpan {
+            span_id: &span.span_id,
+            name: &span.name,
+            service: span.service.as_deref(),
+            started_at: when::exact(span.start),
+            duration_ms: span.end.saturating_sub(span.start) / 1000,
+            error: span.error.is_some(),
+        };
+        Self {
+            name,
+            available: answer.is_ok(),
+            detail: answer.err(),
+            spans: merged.map_or(0, |merged| merged.below),
+            elsewhere: merged.map_or(0, |merged| merged.elsewhere),
+            callers: merged.map_or(Vec::new(), |merged| {
+                merged.callers.iter().map(caller).collect()
+            }),
+        }
+    }
 }
 
 /// A node: the run, a step, an attempt, or something inside.
@@ -110,6 +206,9 @@ pub(crate) struct TraceNode<'a> {
     /// 0 for a step, 1 and more for its attempts.
     attempt: u32,
     model: Option<&'a str>,
+    /// Of a span of another program: which service made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
     /// Of it and everything below.
     token_usage: Option<TokenUsage>,
     /// Of it and everything below, US dollars.
@@ -195,6 +294,7 @@ pub(crate) enum RoleName {
     Step,
     Attempt,
     Inner,
+    Span,
 }
 
 impl<'a> Trace<'a> {
@@ -202,12 +302,13 @@ impl<'a> Trace<'a> {
     pub(crate) fn new(
         tree: &'a TraceTree,
         root: &'a Node,
-        view: View<'_>,
-        next_run: Option<&'a RunRow>,
+        view: View<'a>,
+        near: Near<'a>,
         dashboards: BTreeMap<&'a str, String>,
     ) -> Self {
         let run = &tree.run;
         let mut nodes = view.nodes;
+        let mut make = |node, children, more| trace_node(node, &view, children, more);
         Self {
             execution_id: &run.key.workflow_id,
             run_id: &run.key.run_id,
@@ -221,44 +322,61 @@ impl<'a> Trace<'a> {
             started_at: run.started_at.map(when::exact),
             ended_at: run.closed_at.map(when::exact),
             duration_ms: tree.root.duration_ms,
-            root: trace_node(root, &view, view.depth, &mut nodes),
+            root: part(root, view.after, view.depth, &mut nodes, &mut make),
             links: Links {
-                previous_run: run.continued_from_run_id.as_deref(),
-                next_run: next_run.map(|next| next.key.run_id.as_str()),
-                parent: run.parent.as_ref().map(parent),
+                previous_run: near.previous.map(|run| run.run_id.as_str()),
+                next_run: near.next.map(|next| next.key.run_id.as_str()),
+                parent: near.parent.map(parent),
                 children: tree.children.iter().map(link).collect(),
             },
             event_count: run.event_count,
             dropped_events: run.dropped_events,
             incomplete: run.incomplete,
             dashboards,
+            trace_backend: None,
         }
+    }
+
+    pub(crate) fn with_backend(mut self, backend: Option<TraceBackend<'a>>) -> Self {
+        self.trace_backend = backend;
+        self
     }
 }
 
-/// Recursion is bounded: a tree is at most [`omnitrace_store::tree::MAX_DEPTH`] levels deep.
-fn trace_node<'a>(
+/// The part of a tree below a node that a view shows: what `make` makes of each node, of what it made of
+/// those below, and of how many are left out. Recursion is bounded: a tree is at most
+/// [`omnitrace_store::tree::MAX_DEPTH`] levels deep.
+fn part<'a, T>(
     node: &'a Node,
-    view: &View<'_>,
+    after: Option<&str>,
     depth: usize,
     nodes: &mut usize,
-) -> TraceNode<'a> {
-    let total = &node.total;
-    let tokens = total.input_tokens.is_some() || total.output_tokens.is_some();
+    make: &mut impl FnMut(&'a Node, Vec<T>, usize) -> T,
+) -> T {
     *nodes = nodes.saturating_sub(1);
-    let skip = view.after.and_then(|key| {
+    let skip = after.and_then(|key| {
         let at = node.children.iter().position(|child| child.key == key);
         at.map(|at| at + 1)
     });
-    let below = View {
-        after: None,
-        ..*view
-    };
     let rest = &node.children[skip.unwrap_or_default()..];
     let mut children = Vec::new();
     while depth > 0 && *nodes > 0 && children.len() < rest.len() {
-        children.push(trace_node(&rest[children.len()], &below, depth - 1, nodes));
+        let child = &rest[children.len()];
+        children.push(part(child, None, depth - 1, nodes, make));
     }
+    let more = rest.len() - children.len();
+    make(node, children, more)
+}
+
+fn trace_node<'a>(
+    node: &'a Node,
+    view: &View<'a>,
+    children: Vec<TraceNode<'a>>,
+    more_children: usize,
+) -> TraceNode<'a> {
+    let total = &node.total;
+    let tokens = total.input_tokens.is_some() || total.output_tokens.is_some();
+    let data = view.data(node);
     TraceNode {
         name: &node.name,
         kind: &node.kind,
@@ -267,6 +385,7 @@ fn trace_node<'a>(
             Role::Step => "step",
             Role::Attempt => "attempt",
             Role::Inner => "inner",
+            Role::Span => "span",
         },
         category: node.category.as_deref(),
         event_key: &node.key,
@@ -281,6 +400,7 @@ fn trace_node<'a>(
         waiting_ms: node.waiting_ms,
         attempt: node.attempt,
         model: node.model.as_deref(),
+        service: node.service.as_deref(),
         token_usage: tokens.then(|| TokenUsage {
             prompt: total.input_tokens.unwrap_or_default(),
             completion: total.output_tokens.unwrap_or_default(),
@@ -293,16 +413,16 @@ fn trace_node<'a>(
         }),
         hint: node.hint,
         redaction: node.redaction().map(redaction),
-        prompts: content(node, view.include.prompts, "input", PROMPTS),
-        responses: content(node, view.include.responses, "output", RESPONSES),
+        prompts: content(node, data, view.include.prompts, "input", PROMPTS),
+        responses: content(node, data, view.include.responses, "output", RESPONSES),
         artifacts: if view.include.artifacts {
             node.walk().filter_map(artifact).collect()
         } else {
             Vec::new()
         },
-        data: node.data.as_ref().filter(|_| view.include.attributes),
+        data: data.filter(|_| view.include.attributes),
         child_run: node.child.as_ref().map(link),
-        more_children: rest.len() - children.len(),
+        more_children,
         children,
     }
 }
@@ -313,9 +433,14 @@ const RESPONSES: &[&str] = &["response", "responses", "completion", "output"];
 
 /// What went into a call of a language model, or came out: the payload of an activity, or fields of
 /// an event. Arrays are several.
-fn content<'a>(node: &'a Node, wanted: bool, payload: &str, fields: &[&str]) -> Vec<&'a Value> {
-    let model = node.kind == "model" || node.category.as_deref() == Some("model");
-    let Some(data) = node.data.as_ref().filter(|_| wanted && model) else {
+fn content<'a>(
+    node: &Node,
+    data: Option<&'a Value>,
+    wanted: bool,
+    payload: &str,
+    fields: &[&str],
+) -> Vec<&'a Value> {
+    let Some(data) = data.filter(|_| wanted && is_model(node)) else {
         return Vec::new();
     };
     let told = data.get("data");
@@ -325,6 +450,17 @@ fn content<'a>(node: &'a Node, wanted: bool, payload: &str, fields: &[&str]) -> 
         Some(Value::Array(values)) => values.iter().collect(),
         Some(value) => vec![value],
     }
+}
+
+/// Whether its data is in the tree whatever else is: that of a run is in its row, that of a span nowhere
+/// else.
+fn holds_data(node: &Node) -> bool {
+    matches!(node.role, Role::Run | Role::Span)
+}
+
+/// Whether it is a call of a language model.
+fn is_model(node: &Node) -> bool {
+    node.kind == "model" || node.category.as_deref() == Some("model")
 }
 
 fn artifact(node: &Node) -> Option<Artifact<'_>> {

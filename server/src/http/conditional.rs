@@ -10,16 +10,22 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 
-/// Tags what a GET answers and has not said how long it lasts; says "not modified" to whoever has it.
+/// Tags what a GET answers and has neither tagged nor said how long it lasts; says "not modified" to whoever has it.
 pub(super) async fn conditional(request: Request, next: Next) -> Response {
     let get = request.method() == Method::GET;
     let known = request.headers().get(IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
-    if !get || response.status() != StatusCode::OK || response.headers().contains_key(CACHE_CONTROL)
-    {
+    let answered = matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
+    if !get || !answered || response.headers().contains_key(CACHE_CONTROL) {
         return response;
     }
     let (mut head, body) = response.into_parts();
+    // Kept by the client alone, and asked for anew each time.
+    let private = HeaderValue::from_static("private, no-cache");
+    head.headers.insert(CACHE_CONTROL, private);
+    if head.headers.contains_key(ETAG) {
+        return Response::from_parts(head, body);
+    }
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return Problem::Unavailable("the answer broke off: try again".to_owned()).into_response();
     };
@@ -28,15 +34,19 @@ pub(super) async fn conditional(request: Request, next: Next) -> Response {
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         head.headers.insert(ETAG, tag);
     }
-    // Kept by the client alone, and asked for anew each time.
-    let private = HeaderValue::from_static("private, no-cache");
-    head.headers.insert(CACHE_CONTROL, private);
     if hit {
         head.status = StatusCode::NOT_MODIFIED;
         strip(&mut head.headers);
         return Response::from_parts(head, Body::empty());
     }
     Response::from_parts(head, Body::from(body))
+}
+
+/// Whether the client has the answer with this tag.
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|known| has(known, tag))
 }
 
 fn strip(headers: &mut HeaderMap) {

@@ -3,7 +3,7 @@
 #![expect(unused_qualifications, reason = "in what the macro of utoipa makes")]
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use omnitrace_store::RunFilter;
@@ -11,9 +11,11 @@ use omnitrace_store::row::Status;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
+use super::access::Caller;
+use super::cursor;
+use super::params::{self, Params};
 use super::problem::{self, Problem};
 use super::state::AppState;
-use super::{cursor, params};
 use crate::api::{Counts, Execution, Executions, StatusName};
 use crate::when::Moment;
 
@@ -35,13 +37,16 @@ pub(super) struct ListParams {
     /// Workflow id, exact.
     #[serde(deserialize_with = "params::text")]
     workflow_id: Option<String>,
-    /// Any of these, separated by commas.
+    /// Any of these; several by commas, or each by itself.
     #[serde(deserialize_with = "params::statuses")]
     #[param(value_type = Vec<StatusName>, style = Form, explode = false)]
     status: Vec<Status>,
     /// Workflow type; `*` stands for any text.
     #[serde(deserialize_with = "params::text")]
     r#type: Option<String>,
+    /// The same as `type`.
+    #[serde(deserialize_with = "params::text")]
+    workflow_type: Option<String>,
     /// Type of the failure; `*` stands for any text.
     #[serde(deserialize_with = "params::text")]
     error_type: Option<String>,
@@ -51,6 +56,9 @@ pub(super) struct ListParams {
     /// Text in workflow id, run id, type or error, whatever its case.
     #[serde(deserialize_with = "params::text")]
     text: Option<String>,
+    /// The same as `text`.
+    #[serde(deserialize_with = "params::text")]
+    q: Option<String>,
     /// Started at or after: 2h, 3d (ago), 2026-01-01, 2026-01-01T10:00:00Z.
     #[serde(deserialize_with = "params::moment")]
     #[param(value_type = Option<String>)]
@@ -59,6 +67,14 @@ pub(super) struct ListParams {
     #[serde(deserialize_with = "params::moment")]
     #[param(value_type = Option<String>)]
     until: Option<Moment>,
+    /// The same as `since`.
+    #[serde(deserialize_with = "params::moment")]
+    #[param(value_type = Option<String>)]
+    started_after: Option<Moment>,
+    /// The same as `until`.
+    #[serde(deserialize_with = "params::moment")]
+    #[param(value_type = Option<String>)]
+    started_before: Option<Moment>,
     /// Closed, and lasted at least so long.
     #[serde(deserialize_with = "params::millis")]
     min_duration_ms: Option<i64>,
@@ -95,20 +111,37 @@ impl ListParams {
             statuses: self.status,
             workflow_id: self.workflow_id,
             run_id: None,
-            workflow_type: self.r#type,
+            workflow_type: either("type", self.r#type, "workflow_type", self.workflow_type)?,
             error_type: self.error_type,
             tenant: self.tenant,
-            started_from: self.since.map(|moment| moment.micros(now)),
-            started_before: self.until.map(|moment| moment.micros(now)),
+            started_from: either("since", self.since, "started_after", self.started_after)?
+                .map(|moment| moment.micros(now)),
+            started_before: either("until", self.until, "started_before", self.started_before)?
+                .map(|moment| moment.micros(now)),
             // What is shown as `n` milliseconds lasted less than one more.
             min_duration: self.min_duration_ms.map(|ms| ms * 1000),
             max_duration: self.max_duration_ms.map(|ms| ms * 1000 + 999),
             min_cost_usd: self.min_cost_usd,
             max_cost_usd: self.max_cost_usd,
-            text: self.text,
+            text: either("text", self.text, "q", self.q)?,
             after: self.cursor.as_deref().map(cursor::read).transpose()?,
             limit,
         })
+    }
+}
+
+/// What has two names is given by one of them.
+fn either<T>(
+    name: &str,
+    value: Option<T>,
+    other_name: &str,
+    other: Option<T>,
+) -> Result<Option<T>, Problem> {
+    match (value, other) {
+        (Some(_), Some(_)) => Err(Problem::BadRequest(format!(
+            "{other_name}: it is the same as {name}: leave one of them out"
+        ))),
+        (one, other) => Ok(one.or(other)),
     }
 }
 
@@ -121,26 +154,30 @@ impl ListParams {
     responses(
         (status = 200, description = "A page of runs", body = Executions),
         (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
+        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_executions(
     State(state): State<AppState>,
-    Query(params): Query<ListParams>,
+    caller: Caller,
+    Params(params): Params<ListParams>,
 ) -> Result<Response, Problem> {
     let with_counts = params.include.contains(&"counts");
     let mut filter = params.filter(Timestamp::now())?;
-    let store = state.store().await?;
+    let reader = state.reader(&caller).await?;
     let limit = filter.limit as usize;
     // One more tells whether there is a next page.
     filter.limit += 1;
-    let mut runs = store.list_runs(&filter).await?;
+    let mut runs = reader.list_runs(&filter).await?;
     let more = runs.len() > limit;
     runs.truncate(limit);
     let counts = if with_counts {
         // Of each status, whichever are shown.
         filter.statuses.clear();
-        let by_status = store.count_runs(&filter, COUNTED).await?;
+        let by_status = reader.count_runs(&filter, COUNTED).await?;
         let more = by_status.values().sum::<u64>() >= COUNTED.into();
         Some(Counts { by_status, more })
     } else {

@@ -7,6 +7,7 @@ use omnitrace_store::RunFilter;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access::Admin;
 use super::state::AppState;
 
 #[derive(Serialize, ToSchema)]
@@ -41,8 +42,9 @@ pub(super) struct Readiness {
 pub(super) struct Check {
     name: &'static str,
     ok: bool,
-    /// Where it is, or why it does not work and what to do.
-    detail: String,
+    /// Where it is, or why it does not work and what to do; to others than administrators it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 /// Say whether requests can be answered: what is configured must work.
@@ -55,7 +57,10 @@ pub(super) struct Check {
         (status = 503, description = "Something does not, and why", body = Readiness),
     )
 )]
-pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
+pub(super) async fn readyz(
+    State(state): State<AppState>,
+    admin: Admin,
+) -> (StatusCode, Json<Readiness>) {
     let read = async {
         let store = state.database.store().await.map_err(|e| e.to_string())?;
         let one = RunFilter {
@@ -65,17 +70,21 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<R
         let read = store.list_runs(&one).await;
         read.map(drop).map_err(|e| e.to_string())
     };
-    let read = read.await;
-    let database = Check {
-        name: "database",
-        ok: read.is_ok(),
-        detail: read.err().unwrap_or_else(|| state.database.place()),
-    };
-    let ready = database.ok;
+    let mut checks = vec![("database", read.await, state.database.place())];
+    if let Some(backend) = &state.backend {
+        checks.push(("trace backend", backend.check().await, backend.place()));
+    }
+    let checks: Vec<_> = (checks.into_iter())
+        .map(|(name, works, place)| Check {
+            name,
+            ok: works.is_ok(),
+            detail: admin.0.as_ref().map(|_| works.err().unwrap_or(place)),
+        })
+        .collect();
+    let ready = checks.iter().all(|check| check.ok);
     let status = match ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let checks = vec![database];
     (status, Json(Readiness { ready, checks }))
 }

@@ -1,13 +1,69 @@
 //! Values of queries: each says what is allowed when it is not.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use omnitrace_store::row::Status;
-use serde::de::Error;
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 use crate::when::Moment;
+
+/// The query of a request. What stands several times is a list, as what stands between commas.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        read(query).map(Self)
+    }
+}
+
+fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let mut values: BTreeMap<Cow<'_, str>, String> = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match values.get_mut(&name) {
+            None => drop(values.insert(name, value.into_owned())),
+            Some(list) if LISTS.contains(&&*name) => {
+                list.push(',');
+                list.push_str(&value);
+            }
+            Some(_) => {
+                return Err(Problem::BadRequest(format!(
+                    "{name}: it must stand there once"
+                )));
+            }
+        }
+    }
+    let values = values
+        .into_iter()
+        .map(|(name, value)| (name.into_owned(), value));
+    let values = MapDeserializer::<_, serde::de::value::Error>::new(values);
+    serde_path_to_error::deserialize(values).map_err(|error| {
+        // What is wrong with the query as a whole is at no place in it.
+        let at = error.path().to_string();
+        let said = error.into_inner();
+        Problem::BadRequest(match at.as_str() {
+            "." => said.to_string(),
+            at => format!("{at}: {said}"),
+        })
+    })
+}
+
+/// Parameters that may stand several times.
+const LISTS: [&str; 2] = ["include", "status"];
+
+/// A flag: `true` or `false`.
+pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    parse(from, "true or false", |text| text.parse().ok())
+}
 
 /// Not negative, and not more than so many.
 fn whole<'de, D: Deserializer<'de>>(from: D, most: i64) -> Result<Option<i64>, D::Error> {
@@ -65,6 +121,17 @@ pub(super) fn statuses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Status>
         },
     );
     Ok(parsed?.unwrap_or_default())
+}
+
+/// One of these names.
+pub(super) fn name<'de, D: Deserializer<'de>>(
+    from: D,
+    known: &[&'static str],
+) -> Result<Option<&'static str>, D::Error> {
+    let allowed = format!("one of {}", known.join(", "));
+    parse(from, allowed, |text| {
+        known.iter().find(|known| **known == text).copied()
+    })
 }
 
 /// Names out of a list, separated by commas.

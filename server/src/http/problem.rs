@@ -1,7 +1,9 @@
 //! What goes wrong, as problem+json (RFC 9457): what happened, and what to do.
 
+use std::time::Duration;
+
 use axum::body::to_bytes;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use omnitrace_store::{OpenError, ReadError};
@@ -15,11 +17,17 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 const MAX_DETAIL: usize = 4096;
 
 /// Why a request is not answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Problem {
     /// The request itself is wrong.
     #[error("{0}")]
     BadRequest(String),
+    /// Asked by somebody who is not known.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Asked too often; so long until the next may come.
+    #[error("too many requests: wait {} s, and ask less often", .0.as_secs())]
+    TooMany(Duration),
     /// Asked in a way that is not allowed.
     #[error("{0}")]
     Forbidden(String),
@@ -47,6 +55,8 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -56,7 +66,18 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        respond(self.status(), self.to_string())
+        let mut response = respond(self.status(), self.to_string());
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthorized(_) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TooMany(wait) => {
+                headers.insert(RETRY_AFTER, wait.as_secs().into());
+            }
+            _ => {}
+        }
+        response
     }
 }
 

@@ -1,83 +1,106 @@
 //! `omnitrace serve`: listens, and stops without cutting an answer off.
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use omnitrace::config::{Backend, Settings};
 use omnitrace::metrics::Metrics;
+use omnitrace_store::DatabaseUrl;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 
+use super::access::Access;
+use super::backend::TraceBackend;
 use super::database::Database;
+use super::jwt::Jwt;
+use super::listen;
+use super::outlines::Outlines;
 use super::router::router;
 use super::state::AppState;
+use super::watch::Watches;
 use crate::cli::ServeArgs;
-use crate::database;
 use crate::error::CliError;
 use crate::prune::{self, Kept};
 use crate::text::clean;
+use crate::{database, tokens};
 
 /// How long answers that are under way may take when the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// After so many times as long a client that could not be told that it is cut is cut without.
+const UNREACHABLE: u32 = 3;
+/// Requests each second of one caller, where others than this machine reach the server.
+const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
 
 /// Runs the command, until Ctrl-C or SIGTERM.
 pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, CliError> {
     let listen = args.listen.0;
-    if !listen.ip().is_loopback() {
-        return Err(CliError::Usage(format!(
-            "cannot listen on {listen}: whoever reaches an address that is not a loopback address \
-             could read all that is recorded; listen on 127.0.0.1, and reach it from elsewhere \
-             through an SSH tunnel"
-        )));
-    }
-    let kept = Kept::new(&args.retention)?;
     let url = database::parse(url)?;
+    let policy = || database::recording_settings().map(|settings| settings.policy());
+    let jwt = match args.jwt.is_some() {
+        true => Jwt::new(args.jwt, policy()?)?,
+        false => None,
+    };
+    let closed = args.require_token || !listen.ip().is_loopback();
+    if closed && jwt.is_none() {
+        must_have_token(&url, listen).await?;
+    }
+    let rate = match (args.rate_limit, closed) {
+        (Some(rate), _) => NonZeroU32::new(rate),
+        (None, closed) => Some(DEFAULT_RATE).filter(|_| closed),
+    };
+    let kept = Kept::new(&args.retention)?;
     let database = Database::new(url.clone());
     // Before it says where it is, so that whoever reads that can stop it.
     let stop = stop_signal().map_err(CliError::Signals)?;
     let cannot = |error| CliError::Listen { listen, error };
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let bound = listener.local_addr().map_err(cannot)?;
-    say(&database, bound)?;
+    let patience = Duration::from_secs(args.patience.into());
+    let watches = Watches::new(database.clone());
+    let metrics = metrics();
     let state = AppState {
         database: database.clone(),
         dashboards: args.dashboards.into(),
+        access: Arc::new(Access::new(closed, jwt, rate)),
+        outlines: Outlines::new(),
+        watches: watches.clone(),
+        streams: Arc::default(),
+        patience,
+        backend: (args.trace_backend).map(|url| TraceBackend::new(url, args.trace_backend_headers)),
+        metrics: metrics.clone(),
     };
-    let metrics = metrics();
     // Ends with the server.
-    tokio::spawn(metrics.clone().run());
-    let app = router(state, args.ui, metrics);
-    let (stopping, stopped) = oneshot::channel();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+    tokio::spawn(metrics.run());
+    let app = router(state, args.ui, args.cors_origins);
+    say(&database, bound)?;
+    let stop = async {
         stop.await;
-        // The other end waits as long as this runs.
-        let _ = stopping.send(());
-    });
+        watches.stop();
+    };
+    let pruning = async {
+        prune::forever(url, kept).await;
+        // It never ends before the server.
+        std::future::pending().await
+    };
     tokio::select! {
-        ended = server.into_future() => ended.map_err(cannot)?,
-        () = async {
-            let _ = stopped.await;
-            tokio::time::sleep(GRACE).await;
-        } => {}
-        // Never ends before.
-        () = async {
-            prune::forever(url, kept).await;
-            std::future::pending().await
-        } => {}
+        () = listen::serve(listener, app, patience * UNREACHABLE, stop, GRACE) => {}
+        () = pruning => {}
     }
     database.close().await;
     Ok(String::new())
 }
 
-/// Metrics of the server, where they are switched on. What is wrong is one line, and the server goes on.
+/// Metrics of the server, which can always be read from itself, and elsewhere where that is switched on.
+/// What is wrong is one line, and the server goes on.
 fn metrics() -> Metrics {
     let (settings, _) = Settings::from_env();
-    let metrics = Metrics::start(&settings);
+    let metrics = Metrics::measuring(&settings);
     let telemetry = &settings.telemetry;
-    if metrics.is_on()
+    if telemetry.measures()
         && telemetry.backends.contains(&Backend::Prom)
         && let Some(port) = telemetry.prom_port
         && metrics.address().is_none()
@@ -90,6 +113,22 @@ fn metrics() -> Metrics {
         );
     }
     metrics
+}
+
+/// Whoever reaches an address that is not a loopback address would read all that is recorded, or nobody
+/// could.
+async fn must_have_token(url: &DatabaseUrl, listen: SocketAddr) -> Result<(), CliError> {
+    let store = database::open(url).await?;
+    let tokens = store.tokens().await;
+    store.close().await;
+    let now = jiff::Timestamp::now().as_microsecond();
+    match tokens?.iter().any(|token| tokens::is_good(token, now)) {
+        true => Ok(()),
+        false => Err(CliError::Usage(format!(
+            "cannot listen on {listen}: others reach it, so a token is needed, and there is none: make one \
+             with `omnitrace token create`, name keys of JWTs, or listen on 127.0.0.1"
+        ))),
+    }
 }
 
 /// One line, at once: whoever started the server reads where it is.

@@ -2,23 +2,43 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
-use omnitrace_store::Store;
+use omnitrace::metrics::Metrics;
+use omnitrace_store::Reader;
 use omnitrace_store::row::RunRow;
 
+use super::access::{Access, Caller};
+use super::backend::TraceBackend;
 use super::database::Database;
+use super::outlines::Outlines;
 use super::problem::Problem;
+use super::watch::Watches;
 
 /// Shared by all requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct AppState {
     pub(super) database: Database,
-    pub(super) dashboards: std::sync::Arc<[Dashboard]>,
+    pub(super) dashboards: Arc<[Dashboard]>,
+    pub(super) access: Arc<Access>,
+    pub(super) outlines: Outlines,
+    pub(super) watches: Watches,
+    /// Streams that are open.
+    pub(super) streams: Arc<AtomicUsize>,
+    /// How long a client may take nothing of what it is sent.
+    pub(super) patience: Duration,
+    pub(super) metrics: Metrics,
+    pub(super) backend: Option<TraceBackend>,
 }
 
 impl AppState {
-    pub(super) async fn store(&self) -> Result<&Store, Problem> {
-        self.database.store().await.map_err(|e| Problem::from(&e))
+    /// What is recorded, as far as this caller may see it.
+    pub(super) async fn reader<'a>(&'a self, caller: &'a Caller) -> Result<Reader<'a>, Problem> {
+        let store = self.database.store().await;
+        let store = store.map_err(|e| Problem::from(&e))?;
+        Ok(store.seen_by(caller.scope()))
     }
 
     /// Pages of other programs about a run.

@@ -2,20 +2,30 @@
 
 #![expect(unused_qualifications, reason = "in what the macro of utoipa makes")]
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use omnitrace_store::row::RunRow;
-use omnitrace_store::tree::{self, MAX_DEPTH, TraceTree};
-use omnitrace_store::{RunFilter, Store};
+use omnitrace_store::row::{EventRow, RunRow};
+use omnitrace_store::tree::{self, MAX_DEPTH, Node};
+use omnitrace_store::{AccessScope, Reader, RunFilter};
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
-use super::params;
+use super::access::Caller;
+use super::backend::Spans;
+use super::conditional;
+use super::outlines::Parts;
+use super::params::{self, Params};
 use super::problem::{self, Problem};
 use super::state::AppState;
-use crate::api::{Event, Events, Include, Trace, View};
+use crate::api::{Event, Events, Include, Near, Trace, TraceBackend, View};
+use crate::tokens::Right;
 
 /// Nodes of one answer. What is left out can be asked for.
 const MAX_NODES: usize = 10_000;
@@ -39,6 +49,10 @@ pub(super) struct TraceParams {
     #[serde(deserialize_with = "include")]
     #[param(value_type = Option<String>)]
     include: Vec<&'static str>,
+    /// `false` leaves the spans of the trace backend out.
+    #[serde(deserialize_with = "params::flag")]
+    #[param(value_type = Option<bool>)]
+    spans: Option<bool>,
     /// Levels below the root; all without it.
     #[serde(deserialize_with = "params::small")]
     depth: Option<u32>,
@@ -69,23 +83,50 @@ fn include<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static str>, D::E
     responses(
         (status = 200, description = "The trace", body = Trace),
         (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
+        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such run", body = problem::Body, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_trace(
     State(state): State<AppState>,
+    caller: Caller,
     Path(execution_id): Path<String>,
-    Query(params): Query<TraceParams>,
+    Params(params): Params<TraceParams>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let store = state.store().await?;
-    let run = find(store, params.namespace, &execution_id, params.run_id).await?;
-    let events = store.events(&run.key).await?;
-    let children = store.children(&run.key).await?;
-    let next = store.next_run(&run.key).await?;
+    if !params.include.is_empty() {
+        caller.must(Right::Content, "include=")?;
+    }
+    let reader = state.reader(&caller).await?;
+    let shape = format!("{params:?}");
+    let run = find(reader, params.namespace, &execution_id, params.run_id).await?;
+    let mut parts = Parts::read(reader, &run).await?;
+    let asked = backend_spans(&state, &caller, &run, params.spans).await;
+    if let Some((_, Ok(spans))) = &asked {
+        parts.spans = Some(Arc::clone(spans));
+    }
+    let failed = asked.as_ref().and_then(|(_, asked)| asked.as_ref().err());
+    // What was asked for is part of what names the answer.
+    let shape = (shape, failed);
+    // A closed run changes by its rows alone, so the tree is not even looked for.
+    let tag = parts.tag(&run, 0, &shape);
+    if run.status.is_closed() && conditional::is_known(&headers, &tag) {
+        return Ok(not_modified(tag));
+    }
     let now = Timestamp::now().as_microsecond();
-    let tree = TraceTree::build(&run, events, &children, now);
-    let has_key = |node: &&tree::Node, key: &String| node.key == *key || node.folded.contains(key);
+    let outline = state.outlines.get(reader, &run, &parts, now).await?;
+    let tag = match run.status.is_closed() {
+        true => tag,
+        false => parts.tag(&run, outline.hints, &shape),
+    };
+    if conditional::is_known(&headers, &tag) {
+        return Ok(not_modified(tag));
+    }
+    let tree = &outline.tree;
+    let has_key = |node: &&Node, key: &String| node.key == *key || node.folded.contains(key);
     let root = match &params.event_key {
         None => &tree.root,
         Some(key) => {
@@ -108,9 +149,53 @@ pub(super) async fn get_trace(
         depth: params.depth.map_or(MAX_DEPTH, |depth| depth as usize),
         nodes: MAX_NODES,
         after: params.after.as_deref(),
+        data: None,
+    };
+    let keys = view.data_keys(root);
+    let data: HashMap<String, _> = (reader.events_by_key(&run.key, &keys).await?.into_iter())
+        .filter_map(|mut event| {
+            let data = tree::read_data(&mut event)?;
+            Some((event.event_key, data))
+        })
+        .collect();
+    let view = View {
+        data: Some(&data),
+        ..view
     };
     let dashboards = state.dashboards(&run);
-    Ok(Json(Trace::new(&tree, root, view, next.as_ref(), dashboards)).into_response())
+    let near = Near {
+        previous: parts.previous.as_ref(),
+        next: parts.next.as_ref(),
+        parent: parts.parent.as_ref(),
+    };
+    let backend = asked.as_ref().map(|(name, asked)| {
+        let merged = asked.as_ref().map(|_| outline.merged.as_ref());
+        TraceBackend::new(name, merged.map_err(String::as_str))
+    });
+    let trace = Trace::new(tree, root, view, near, dashboards).with_backend(backend);
+    Ok(([(ETAG, tag)], Json(trace)).into_response())
+}
+
+/// Which backend was asked for the spans of a run's trace, and its answer; `None` if none was to be asked.
+type Asked = Option<(&'static str, Result<Arc<Spans>, String>)>;
+
+async fn backend_spans(
+    state: &AppState,
+    caller: &Caller,
+    run: &RunRow,
+    wanted: Option<bool>,
+) -> Asked {
+    let backend = state.backend.as_ref().filter(|_| wanted != Some(false))?;
+    // The backend knows no tenants.
+    let asked = match *caller.scope() == AccessScope::ALL {
+        true => backend.spans(&run.trace_id).await,
+        false => Err("spans of other programs are shown to tokens of all tenants alone".to_owned()),
+    };
+    Some((backend.name(), asked))
+}
+
+fn not_modified(tag: String) -> Response {
+    (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response()
 }
 
 /// Which rows of a run.
@@ -144,39 +229,56 @@ pub(super) struct EventParams {
     responses(
         (status = 200, description = "A page of rows", body = Events),
         (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
+        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
         (status = 404, description = "There is no such run", body = problem::Body, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
         (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list_events(
     State(state): State<AppState>,
+    caller: Caller,
     Path(execution_id): Path<String>,
-    Query(params): Query<EventParams>,
+    Params(params): Params<EventParams>,
 ) -> Result<Json<Events>, Problem> {
-    let limit = params::limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let store = state.store().await?;
-    let run = find(store, params.namespace, &execution_id, params.run_id).await?;
-    let events = store.events(&run.key).await?;
-    let mut rows = tree::shown(&run, events);
+    let limit = params::limit(params.limit, DEFAULT_LIMIT, MAX_LIMIT)? as usize;
+    let reader = state.reader(&caller).await?;
+    let run = find(reader, params.namespace, &execution_id, params.run_id).await?;
+    let parts = Parts::read(reader, &run).await?;
+    let now = Timestamp::now().as_microsecond();
+    let outline = state.outlines.get(reader, &run, &parts, now).await?;
+    let mut order = &outline.rows[..];
     // The cursor is a key, so that a row that lands meanwhile moves no page.
     if let Some(key) = &params.cursor {
-        let at = rows.iter().position(|(row, _)| row.event_key == *key);
-        rows.drain(..=at.ok_or_else(|| no_event(key))?);
+        let at = order.iter().position(|(of, _)| of == key);
+        order = &order[at.ok_or_else(|| no_event(key))? + 1..];
     }
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
+    let page = &order[..limit.min(order.len())];
+    let keys: Vec<_> = page.iter().map(|(key, _)| key.as_str()).collect();
+    let rows = reader.events_by_key(&run.key, &keys).await?;
+    let mut rows: HashMap<String, EventRow> = (rows.into_iter())
+        .map(|row| (row.event_key.clone(), row))
+        .collect();
+    let content = caller.may(Right::Content);
+    let events = page.iter().filter_map(|(key, phase)| {
+        let mut row = rows.remove(key)?;
+        row.phase = *phase;
+        let data = tree::read_data(&mut row).filter(|_| content);
+        Some(Event::new((row, data)))
+    });
     Ok(Json(Events {
-        next_cursor: (rows.last().filter(|_| more)).map(|(row, _)| row.event_key.clone()),
+        events: events.collect(),
+        next_cursor: (page.last().filter(|_| page.len() < order.len())).map(|(key, _)| key.clone()),
         execution_id: run.key.workflow_id,
         run_id: run.key.run_id,
         namespace: run.key.namespace,
-        events: rows.into_iter().map(Event::new).collect(),
     }))
 }
 
 /// A run of a workflow id: this one, or the newest.
-async fn find(
-    store: &Store,
+pub(super) async fn find(
+    reader: Reader<'_>,
     namespace: Option<String>,
     workflow_id: &str,
     run_id: Option<String>,
@@ -188,7 +290,7 @@ async fn find(
         limit: 1,
         ..RunFilter::default()
     };
-    let run = store.list_runs(&filter).await?.pop();
+    let run = reader.list_runs(&filter).await?.pop();
     run.ok_or_else(|| {
         let place = filter.namespace.map(|name| format!(" in namespace {name:?}"));
         let which = filter.run_id.map(|id| format!(" and run id {id:?}"));

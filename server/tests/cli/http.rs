@@ -1,8 +1,16 @@
 //! `omnitrace serve`, asked over HTTP.
 
+mod access;
+mod backend;
+mod compare;
 mod executions;
+mod export;
+mod fuzz;
 mod guard;
+mod jwt;
 mod run;
+mod stats;
+mod stream;
 mod trace;
 mod ui;
 
@@ -36,7 +44,11 @@ impl Server {
 
     /// With these variables too.
     fn with(database: Database, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
+        let listen = match args.contains(&"--listen") {
+            true => &["serve"][..],
+            false => &["serve", "--listen", "127.0.0.1:0"],
+        };
+        let args = [listen, args].concat();
         let mut command = database.command(&args);
         command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

@@ -34,12 +34,12 @@ const BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::big
     FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'omnitrace\\_%' \
       AND c.relnamespace = current_schema()::regnamespace";
 
-/// Whether the role may write all tables, on a server that may be written.
+/// Whether the role may write all tables that a worker writes, on a server that may be written.
 const MAY_WRITE: &str = "SELECT NOT pg_is_in_recovery() AND count(*) > 0 AND bool_and( \
       has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT') \
       AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')) \
     FROM pg_class c WHERE c.relkind IN ('r', 'p') \
-      AND c.relname LIKE 'omnitrace\\_%' \
+      AND c.relname LIKE 'omnitrace\\_%' AND c.relname <> 'omnitrace_tokens' \
       AND c.relnamespace = current_schema()::regnamespace";
 
 /// An open PostgreSQL database. Cheap to clone.

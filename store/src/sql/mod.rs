@@ -4,6 +4,7 @@
 
 mod closings;
 pub(crate) mod columns;
+pub(crate) mod events;
 pub(crate) mod export;
 mod fates;
 pub(crate) mod filter;
@@ -11,9 +12,12 @@ pub(crate) mod lease;
 pub(crate) mod read;
 mod repair;
 pub(crate) mod retention;
+mod scope;
 mod settle;
 pub(crate) mod statement;
+pub(crate) mod stats;
 pub(crate) mod text;
+pub(crate) mod tokens;
 pub(crate) mod write;
 
 use self::statement::{Fields, Statement, Value};

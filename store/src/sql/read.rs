@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Columns, event_written, key_values, read_event, read_run, run_columns};
+use super::columns::{Columns, key_values, read_run, run_columns};
 use super::statement::{Statement, Value};
-use super::{Reads, columns, filter};
-use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
-use crate::store::{OpenRuns, ProcessReport, Promotion, ReadError, RunFilter};
+use super::{Reads, columns, filter, scope};
+use crate::row::{Micros, RunKey, RunRow, Status};
+use crate::store::{AccessScope, OpenRuns, ProcessReport, Promotion, ReadError, RunFilter};
 
 /// The order of lists of runs.
 const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
@@ -25,7 +25,7 @@ fn select_runs<'a>() -> Statement<'a> {
 }
 
 /// `(namespace, workflow_id, run_id) = …` in the columns of these names.
-fn is_run<'a>(statement: &mut Statement<'a>, columns: [&str; 3], run: &'a RunKey) {
+pub(super) fn is_run<'a>(statement: &mut Statement<'a>, columns: [&str; 3], run: &'a RunKey) {
     for (at, (column, value)) in columns.iter().zip(key_values(run)).enumerate() {
         let and = if at > 0 { " AND " } else { "" };
         statement.push(&format!("{and}{column} = ")).value(value);
@@ -35,37 +35,91 @@ fn is_run<'a>(statement: &mut Statement<'a>, columns: [&str; 3], run: &'a RunKey
 pub(crate) async fn list_runs<S: Reads>(
     store: &S,
     filter: &RunFilter,
+    allowed: &AccessScope,
 ) -> Result<Vec<RunRow>, ReadError> {
-    let mut query = select_runs();
-    filter::narrow::<S>(&mut query, filter);
-    if let Some((start, key)) = &filter.after {
-        query.push(" AND start_time <= ").value(Value::int(*start));
-        query.push(" AND (start_time < ").value(Value::int(*start));
-        query.push(" OR (namespace, workflow_id, run_id) > (");
-        for (at, value) in key_values(key).into_iter().enumerate() {
-            query.push(if at > 0 { ", " } else { "" }).value(value);
-        }
-        query.push("))");
-    }
-    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
-    if filter.limit > 0 {
-        query.push(" LIMIT ").value(Value::int(filter.limit));
-    }
+    let mut query = Statement::new("");
+    newest::<S>(
+        &mut query,
+        &run_columns(),
+        filter,
+        allowed,
+        filter.limit,
+        true,
+    );
     runs(store, query).await
+}
+
+/// Selects the newest runs that a filter finds. Each of several statuses is looked for by itself: an index
+/// has the runs of one in order, and of any number of them it takes no more than are wanted.
+fn newest<'a, S: Reads>(
+    query: &mut Statement<'a>,
+    columns: &str,
+    filter: &'a RunFilter,
+    allowed: &'a AccessScope,
+    limit: u32,
+    paged: bool,
+) {
+    let mut statuses: Vec<_> = filter.statuses.iter().copied().map(Some).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    if statuses.is_empty() {
+        statuses.push(None);
+    }
+    let several = statuses.len() > 1;
+    // Each of several has what they are sorted by.
+    let all = run_columns();
+    let own = if several { &all } else { columns };
+    if several {
+        query.push(&format!("SELECT {columns} FROM ("));
+    }
+    for (at, status) in statuses.iter().enumerate() {
+        if several {
+            query.push(if at > 0 { " UNION ALL " } else { "" });
+            query.push("SELECT * FROM (");
+        }
+        query.push(&format!("SELECT {own} FROM omnitrace_runs WHERE "));
+        filter::narrow::<S>(query, filter, allowed.tenants.is_some());
+        if let Some(status) = status {
+            query.push(" AND status = ");
+            query.value(Value::text(status.as_str()));
+        }
+        scope::within(query, allowed, filter::narrows(filter));
+        if let Some((start, key)) = filter.after.as_ref().filter(|_| paged) {
+            query.push(" AND start_time <= ").value(Value::int(*start));
+            query.push(" AND (start_time < ").value(Value::int(*start));
+            query.push(" OR (namespace, workflow_id, run_id) > (");
+            for (at, value) in key_values(key).into_iter().enumerate() {
+                query.push(if at > 0 { ", " } else { "" }).value(value);
+            }
+            query.push("))");
+        }
+        order(query, limit);
+        if several {
+            query.push(&format!(") AS s{at}"));
+        }
+    }
+    if several {
+        query.push(") AS any_status");
+        order(query, limit);
+    }
+}
+
+fn order(query: &mut Statement<'_>, limit: u32) {
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
+    if limit > 0 {
+        query.push(" LIMIT ").value(Value::int(limit));
+    }
 }
 
 pub(crate) async fn count_runs<S: Reads>(
     store: &S,
     filter: &RunFilter,
     among: u32,
+    allowed: &AccessScope,
 ) -> Result<BTreeMap<Status, u64>, ReadError> {
-    let mut query =
-        Statement::new("SELECT status, count(*) FROM (SELECT status FROM omnitrace_runs WHERE ");
-    filter::narrow::<S>(&mut query, filter);
-    query.push(&format!(" ORDER BY {NEWEST_FIRST} LIMIT "));
-    query
-        .value(Value::int(among))
-        .push(") AS newest GROUP BY status");
+    let mut query = Statement::new("SELECT status, count(*) FROM (");
+    newest::<S>(&mut query, "status", filter, allowed, among, false);
+    query.push(") AS newest GROUP BY status");
     (store.fetch(query).await?.iter())
         .map(|row| {
             let c = &mut Columns::new(row);
@@ -77,10 +131,12 @@ pub(crate) async fn count_runs<S: Reads>(
 pub(crate) async fn next_run<S: Reads>(
     store: &S,
     run: &RunKey,
+    allowed: &AccessScope,
 ) -> Result<Option<RunRow>, ReadError> {
     let mut query = select_runs();
     let previous = ["namespace", "workflow_id", "continued_from_run_id"];
     is_run(&mut query, previous, run);
+    scope::within(&mut query, allowed, true);
     query.push(&format!(" ORDER BY {NEWEST_FIRST} LIMIT 1"));
     Ok(runs(store, query).await?.pop())
 }
@@ -101,9 +157,14 @@ pub(crate) async fn runs_of_workflow<S: Reads>(
     runs(store, query).await
 }
 
-pub(crate) async fn run<S: Reads>(store: &S, run: &RunKey) -> Result<Option<RunRow>, ReadError> {
+pub(crate) async fn run<S: Reads>(
+    store: &S,
+    run: &RunKey,
+    allowed: &AccessScope,
+) -> Result<Option<RunRow>, ReadError> {
     let mut query = select_runs();
-    is_run(&mut query, ["namespace", "workflow_id", "run_id"], run);
+    is_run(&mut query, columns::RUN_KEY, run);
+    scope::within(&mut query, allowed, true);
     Ok(runs(store, query).await?.pop())
 }
 
@@ -142,20 +203,17 @@ pub(crate) async fn open_runs<S: Reads>(
     runs(store, query).await
 }
 
-pub(crate) async fn children<S: Reads>(store: &S, run: &RunKey) -> Result<Vec<RunRow>, ReadError> {
+pub(crate) async fn children<S: Reads>(
+    store: &S,
+    run: &RunKey,
+    allowed: &AccessScope,
+) -> Result<Vec<RunRow>, ReadError> {
     let mut query = select_runs();
     let parent = ["parent_namespace", "parent_workflow_id", "parent_run_id"];
     is_run(&mut query, parent, run);
+    scope::within(&mut query, allowed, true);
     query.push(" ORDER BY start_time, namespace, workflow_id, run_id");
     runs(store, query).await
-}
-
-pub(crate) async fn events<S: Reads>(store: &S, run: &RunKey) -> Result<Vec<EventRow>, ReadError> {
-    let columns = event_written().join(", ");
-    let mut query = Statement::new(format!("SELECT {columns} FROM omnitrace_events WHERE "));
-    is_run(&mut query, columns::RUN_KEY, run);
-    query.push(" ORDER BY start_time, event_key");
-    store.fetch(query).await?.iter().map(read_event).collect()
 }
 
 pub(crate) async fn promotions_since<S: Reads>(

@@ -8,7 +8,7 @@ use super::chain::{Chain, chains};
 use super::hint::NOT_STARTED;
 use super::layout::{Layout, Parent};
 use super::node::{chain_node, row_node, run_node, synthetic_node};
-use super::rows::{Row, natural, shown};
+use super::rows::{Detail, Row, natural, shown};
 use super::settle::settle;
 use super::{LinkedRun, NO_WORKER_AFTER, Node, Role, Totals, TraceTree, hint};
 use crate::row::{EventRow, Micros, RunRow};
@@ -17,12 +17,21 @@ impl TraceTree {
     /// Builds the tree of a run from its rows. `children` are the runs that it started, `now` is
     /// the moment up to which open things are measured. Rows of other runs are left out.
     pub fn build(run: &RunRow, events: Vec<EventRow>, children: &[RunRow], now: Micros) -> Self {
-        let rows = shown(run, events);
-        let chains = chains(&rows);
-        let mut layout = Layout::new(&rows, &chains);
+        Self::of_rows(run, &shown(run, events, Detail::All), children, now)
+    }
+
+    /// The same tree, but of the data of its events only what redaction did and where artifacts are: small
+    /// enough to be kept. [`Node::data_key`] tells whose data is a node's.
+    pub fn outline(run: &RunRow, events: Vec<EventRow>, children: &[RunRow], now: Micros) -> Self {
+        Self::of_rows(run, &shown(run, events, Detail::Outline), children, now)
+    }
+
+    fn of_rows(run: &RunRow, rows: &[Row], children: &[RunRow], now: Micros) -> Self {
+        let chains = chains(rows);
+        let mut layout = Layout::new(rows, &chains);
         layout.cut_cycles_and_depth();
         let children: Vec<_> = children.iter().map(LinkedRun::from).collect();
-        let mut root = assemble(&layout, run, &rows, &chains);
+        let mut root = assemble(&layout, run, rows, &chains);
         link_children(&mut root, &children);
         let until = run.closed_at.filter(|_| run.status.is_closed());
         finish(&mut root, until.unwrap_or(now), false, now);

@@ -134,7 +134,7 @@ pub(super) fn synthetic_node(step: &str, name: &str) -> Node {
     }
 }
 
-fn empty(role: Role) -> Node {
+pub(super) fn empty(role: Role) -> Node {
     Node {
         role,
         kind: String::new(),
@@ -159,6 +159,7 @@ fn empty(role: Role) -> Node {
         error: None,
         hint: None,
         model: None,
+        service: None,
         total: Totals::default(),
         child: None,
         data: None,

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
+use crate::key::EventKey;
 use crate::merge::merge_event;
 use crate::row::{EventRow, Micros, Phase, RunRow};
+use crate::store::EventHead;
 
 /// A row with its data read.
 pub(super) struct Row {
@@ -39,8 +41,25 @@ impl Row {
     }
 }
 
+/// How much of the data is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    All,
+    /// What the tree itself needs, and what is told of every node.
+    Outline,
+}
+
+/// Fields of data that an outline keeps.
+pub(super) const OUTLINE: [&str; 5] = [
+    "_redaction",
+    "la_backoff",
+    "local",
+    "original_schedule_time",
+    "url",
+];
+
 /// The rows that are shown, in display order, each key once.
-pub(super) fn shown(run: &RunRow, events: Vec<EventRow>) -> Vec<Row> {
+pub(super) fn shown(run: &RunRow, events: Vec<EventRow>, detail: Detail) -> Vec<Row> {
     let mut by_key: BTreeMap<String, EventRow> = BTreeMap::new();
     for event in events.into_iter().filter(|e| e.run == run.key) {
         let key = event.event_key.clone();
@@ -50,42 +69,96 @@ pub(super) fn shown(run: &RunRow, events: Vec<EventRow>) -> Vec<Row> {
         };
         by_key.insert(key, merged);
     }
-    let confirmed: HashSet<(String, String)> = by_key
-        .values()
-        .filter(|e| e.kind == "activity" && e.attempt > 0 && e.phase > Phase::Provisional)
-        .map(|e| (e.step.clone(), e.name.clone()))
+    let mut events: Vec<_> = by_key.into_values().map(Some).collect();
+    let places: Vec<_> = events.iter().flatten().map(Place::of_row).collect();
+    let order = order(run, &places);
+    drop(places);
+    (order.into_iter())
+        .filter_map(|(at, phase)| {
+            let mut event = events[at].take()?;
+            event.phase = phase;
+            let data = event.data_redacted.take().map(read);
+            let data = match (data, detail) {
+                (Some(Value::Object(mut data)), Detail::Outline) => {
+                    data.retain(|name, _| OUTLINE.contains(&name.as_str()));
+                    Some(Value::Object(data))
+                }
+                (_, Detail::Outline) => None,
+                (data, Detail::All) => data,
+            };
+            Some(Row { event, data })
+        })
+        .collect()
+}
+
+/// Which of these rows of a run are shown, in display order, and how far each is known to be true.
+pub(super) fn shown_heads(run: &RunRow, heads: &[EventHead]) -> Vec<(usize, Phase)> {
+    let keys: Vec<_> = heads.iter().map(|h| EventKey::parse(&h.key).ok()).collect();
+    let places: Vec<_> = (heads.iter().zip(&keys))
+        .map(|(head, key)| Place {
+            kind: key.as_ref().map_or("", |key| &key.kind),
+            step: key.as_ref().map_or("", |key| key.step.as_str()),
+            name: key.as_ref().map_or("", |key| &key.name),
+            attempt: key.as_ref().map_or(0, |key| key.attempt),
+            key: &head.key,
+            phase: head.phase,
+            begin: head.begin,
+        })
         .collect();
-    let mut rows: Vec<_> = by_key
-        .into_values()
-        .filter_map(|mut event| {
-            if event.phase == Phase::Provisional {
-                let is_step = event.kind == "activity" && event.attempt == 0;
-                let seen = is_step && confirmed.contains(&(event.step.clone(), event.name.clone()));
-                let passed = event
-                    .scheduled_at
-                    .or(event.started_at)
-                    .is_some_and(|at| at <= run.accepted_through);
-                if seen {
-                    event.phase = Phase::Open;
+    order(run, &places)
+}
+
+/// What decides whether a row is shown, and where.
+struct Place<'a> {
+    kind: &'a str,
+    step: &'a str,
+    name: &'a str,
+    attempt: u32,
+    key: &'a str,
+    phase: Phase,
+    begin: Option<Micros>,
+}
+
+impl<'a> Place<'a> {
+    fn of_row(event: &'a EventRow) -> Self {
+        Self {
+            kind: &event.kind,
+            step: &event.step,
+            name: &event.name,
+            attempt: event.attempt,
+            key: &event.event_key,
+            phase: event.phase,
+            begin: event.scheduled_at.or(event.started_at),
+        }
+    }
+}
+
+fn order(run: &RunRow, places: &[Place<'_>]) -> Vec<(usize, Phase)> {
+    let confirmed: HashSet<(&str, &str)> = (places.iter())
+        .filter(|p| p.kind == "activity" && p.attempt > 0 && p.phase > Phase::Provisional)
+        .map(|p| (p.step, p.name))
+        .collect();
+    let mut shown: Vec<_> = (places.iter().enumerate())
+        .filter_map(|(at, place)| {
+            let mut phase = place.phase;
+            if phase == Phase::Provisional {
+                let is_step = place.kind == "activity" && place.attempt == 0;
+                let passed = place.begin.is_some_and(|at| at <= run.accepted_through);
+                if is_step && confirmed.contains(&(place.step, place.name)) {
+                    phase = Phase::Open;
                 } else if passed || run.status.is_closed() {
                     return None;
                 }
             }
-            let data = event.data_redacted.take().map(read);
-            Some(Row { event, data })
+            Some((at, phase))
         })
         .collect();
-    rows.sort_by_cached_key(|row| {
-        let event = &row.event;
-        let begin = row.begin().unwrap_or(Micros::MAX);
-        (
-            begin,
-            event.kind.clone(),
-            natural(&event.step),
-            event.event_key.clone(),
-        )
+    shown.sort_by_cached_key(|&(at, _)| {
+        let place = &places[at];
+        let begin = place.begin.unwrap_or(Micros::MAX);
+        (begin, place.kind, natural(place.step), place.key)
     });
-    rows
+    shown
 }
 
 /// Data as JSON; what is none is shown as the text that it is.

@@ -541,4 +541,60 @@ proptest! {
         let reversed = build(&run, rows.into_iter().rev().collect());
         prop_assert_eq!(tree, reversed);
     }
+
+    #[test]
+    fn an_outline_is_the_same_tree_without_values(
+        rows in prop::collection::vec(any_row(), 0..40),
+        accepted_through in -1i64..20,
+        closed in any::<bool>(),
+    ) {
+        // The store has each key once, and none that cannot be read.
+        let mut by_key = BTreeMap::new();
+        for row in rows {
+            if EventKey::parse(&row.event_key).is_ok() {
+                by_key.insert(row.event_key.clone(), row);
+            }
+        }
+        let rows: Vec<EventRow> = by_key.values().cloned().collect();
+        let mut run = run(closed.then_some(15));
+        run.accepted_through = accepted_through;
+        let mut tree = build(&run, rows.clone());
+        for node in tree.root.walk().skip(1).filter(|node| !node.synthetic) {
+            let row = by_key.get(node.data_key()).cloned();
+            prop_assert_eq!(&node.data, &row.and_then(|mut row| read_data(&mut row)));
+        }
+        strip(&mut tree.root);
+        let outline = TraceTree::outline(&run, rows.clone(), &[], 100_000_000);
+        prop_assert_eq!(tree, outline);
+
+        let heads: Vec<_> = (rows.iter())
+            .map(|row| EventHead {
+                key: row.event_key.clone(),
+                phase: row.phase,
+                begin: row.scheduled_at.or(row.started_at),
+                digest: row.digest(),
+            })
+            .collect();
+        let by_heads: Vec<_> = (shown_heads(&run, &heads).into_iter())
+            .map(|(at, phase)| (heads[at].key.clone(), phase))
+            .collect();
+        let by_rows: Vec<_> = (shown(&run, rows).into_iter())
+            .map(|(row, _)| (row.event_key, row.phase))
+            .collect();
+        prop_assert_eq!(by_heads, by_rows);
+    }
+}
+
+/// Leaves of the data below a run what an outline has.
+fn strip(run: &mut Node) {
+    for node in &mut run.children {
+        node.data = match node.data.take() {
+            Some(Value::Object(mut data)) => {
+                data.retain(|name, _| rows::OUTLINE.contains(&name.as_str()));
+                Some(Value::Object(data))
+            }
+            _ => None,
+        };
+        strip(node);
+    }
 }

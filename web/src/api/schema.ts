@@ -35,6 +35,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/executions/{execution_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Take a run away as a file: all its rows. */
+        get: operations["export_execution"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/executions/{execution_id}/trace": {
         parameters: {
             query?: never;
@@ -48,6 +65,48 @@ export interface paths {
          *     `event_key=` and `after=` ask for them.
          */
         get: operations["get_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/{execution_id}/trace/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch a run: its rows at first, and then each that lands or changes.
+         * @description Events are `rows`, `end` when the run is closed and quiet, and `cut` with a reason. Each `rows` has an
+         *     id; with it as `Last-Event-ID` the stream goes on where it was, and else begins with everything. A row
+         *     takes the place of the one with the same key.
+         */
+        get: operations["stream_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/executions/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare two runs, their steps aligned by key.
+         * @description Steps whose key only one run has, as of signals and child workflows, are aligned by kind and name.
+         */
+        get: operations["compare_executions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -73,6 +132,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say what the caller may see. */
+        get: operations["get_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tell how the server is, as Prometheus reads it. */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -90,6 +183,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count runs by type and hour: how they ended, how long they took, what they used. */
+        get: operations["get_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -99,12 +209,42 @@ export interface components {
             name: string;
             url: string;
         };
+        /** @description A span that the run is part of. */
+        CallerSpan: {
+            /** Format: int64 */
+            duration_ms: number;
+            error: boolean;
+            name: string;
+            service?: string | null;
+            span_id: string;
+            started_at: string;
+        };
         /** @description Something that is configured, and must work. */
         Check: {
-            /** @description Where it is, or why it does not work and what to do. */
-            detail: string;
+            /** @description Where it is, or why it does not work and what to do; to others than administrators it is not told. */
+            detail?: string | null;
             name: string;
             ok: boolean;
+        };
+        /** @description A step of either run, or of both. */
+        ComparedStep: {
+            a?: null | components["schemas"]["Side"];
+            b?: null | components["schemas"]["Side"];
+            /** @description `missing`, `status`, `error_type`, `attempts`, `tokens`, `cost_usd`, `duration_ms`. */
+            differs: string[];
+            /** @description Of `a`, else of `b`. */
+            event_key: string;
+            kind: string;
+            name: string;
+        };
+        /** @description Two runs, their steps aligned by key. */
+        Comparison: {
+            a: components["schemas"]["Execution"];
+            b: components["schemas"]["Execution"];
+            /** @description How many differ in anything. */
+            differing: number;
+            /** @description Those that differ in more than their duration first; else in the order of the runs. */
+            steps: components["schemas"]["ComparedStep"][];
         };
         /** @description How many runs have which status, whatever page is shown. */
         Counts: {
@@ -193,6 +333,15 @@ export interface components {
             /** @description What `cursor=` takes to get the next page; null on the last one. */
             next_cursor?: string | null;
         };
+        /** @description A run and all its rows. */
+        Export: {
+            events: components["schemas"]["Event"][];
+            /** @description Redacted arguments. */
+            input?: unknown;
+            /** @description Redacted result. */
+            output?: unknown;
+            run: components["schemas"]["Execution"];
+        };
         /** @description Why something failed. */
         Failure: {
             /** @description What to do about it. */
@@ -223,6 +372,16 @@ export interface components {
             parent?: null | components["schemas"]["ParentLink"];
             /** @description Run that this one went on from: by continue-as-new, retry or cron. */
             previous_run?: string | null;
+        };
+        /** @description What the caller may see. */
+        Me: {
+            /** @description Whether `include=` may be asked for. */
+            content: boolean;
+            /** @description Null is every one. */
+            namespaces?: string[] | null;
+            rights: string[];
+            /** @description Hashed; null is every one. */
+            tenants?: string[] | null;
         };
         ParentLink: {
             execution_id: string;
@@ -256,12 +415,48 @@ export interface components {
          * @description The schema of a node's role.
          * @enum {string}
          */
-        RoleName: "run" | "step" | "attempt" | "inner";
+        RoleName: "run" | "step" | "attempt" | "inner" | "span";
+        /** @description A step in one run. */
+        Side: {
+            attempts: number;
+            /** Format: double */
+            cost_usd?: number | null;
+            /** Format: int64 */
+            duration_ms?: number | null;
+            error_type?: string | null;
+            /**
+             * Format: int64
+             * @description After the run began.
+             */
+            started_offset_ms?: number | null;
+            status: components["schemas"]["Status"];
+            /**
+             * Format: int64
+             * @description Of prompts and answers.
+             */
+            tokens?: number | null;
+        };
+        /** @description Runs by type, in each hour and in the whole time. */
+        Stats: {
+            /** @description Hours without runs are left out. */
+            hours: components["schemas"]["TypeStats"][];
+            /** @description There are more hours: ask for a shorter time or one type. */
+            more: boolean;
+            /** @description The whole time. */
+            types: components["schemas"]["TypeStats"][];
+        };
         /**
          * @description Status in Temporal's words; `lost`: its worker went away.
          * @enum {string}
          */
         Status: "scheduled" | "running" | "completed" | "failed" | "canceled" | "terminated" | "timed_out" | "continued_as_new" | "lost";
+        /** @description What an event `rows` holds. It is written piece by piece; this is its place in the document. */
+        StreamRows: {
+            /** @description Keys of rows that are shown no longer. */
+            gone: string[];
+            rows: components["schemas"]["Event"][];
+            run: components["schemas"]["Execution"];
+        };
         /** @description Tokens of a language model. */
         TokenUsage: {
             /** Format: int64 */
@@ -298,10 +493,26 @@ export interface components {
             started_at?: string | null;
             status: components["schemas"]["Status"];
             task_queue: string;
+            trace_backend?: null | components["schemas"]["TraceBackend"];
             trace_id: string;
             /** @description `client`, `schedule`, `cron`, `parent`, `retry`, `continue_as_new`, `reset`, `activity`, `api`. */
             trigger: string;
             workflow_type: string;
+        };
+        /** @description What a trace backend added to a trace. */
+        TraceBackend: {
+            /** @description Whether it was asked and answered; if not, what is stored is all that is shown. */
+            available: boolean;
+            /** @description What the run is part of, the outermost first. */
+            callers: components["schemas"]["CallerSpan"][];
+            /** @description Why not, and what to do. */
+            detail?: string | null;
+            /** @description Spans of the trace that are not part of this run. */
+            elsewhere: number;
+            /** @description `jaeger` or `tempo`. */
+            name: string;
+            /** @description Spans of other programs that are in the tree. */
+            spans: number;
         };
         /** @description A node: the run, a step, an attempt, or something inside. */
         TraceNode: {
@@ -351,6 +562,8 @@ export interface components {
             responses: unknown[];
             role: components["schemas"]["RoleName"];
             scheduled_at?: string | null;
+            /** @description Of a span of another program: which service made it. */
+            service?: string | null;
             started_at?: string | null;
             status: components["schemas"]["Status"];
             token_usage?: null | components["schemas"]["TokenUsage"];
@@ -359,6 +572,48 @@ export interface components {
              * @description From scheduling to the first start.
              */
             waiting_ms?: number | null;
+        };
+        /** @description Runs of one type that started in a time. */
+        TypeStats: {
+            /** Format: int64 */
+            completed: number;
+            /** Format: double */
+            cost_usd: number;
+            /**
+             * Format: double
+             * @description Failed ones among those that ended, from 0 to 1; null if none did.
+             */
+            error_rate?: number | null;
+            /**
+             * Format: int64
+             * @description Failed, timed out, terminated or lost.
+             */
+            failed: number;
+            /** @description Its begin, UTC. */
+            hour?: string | null;
+            /** Format: int64 */
+            input_tokens: number;
+            /** Format: int64 */
+            open: number;
+            /**
+             * Format: int64
+             * @description Canceled, or continued as a new run.
+             */
+            other: number;
+            /** Format: int64 */
+            output_tokens: number;
+            /**
+             * Format: int64
+             * @description How long half of those that ended took at most.
+             */
+            p50_ms?: number | null;
+            /** Format: int64 */
+            p95_ms?: number | null;
+            /** Format: int64 */
+            p99_ms?: number | null;
+            /** Format: int64 */
+            started: number;
+            workflow_type: string;
         };
     };
     responses: never;
@@ -390,9 +645,15 @@ export interface operations {
                 min_duration_ms?: number;
                 /** @description Temporal namespace. */
                 namespace?: string;
+                /** @description The same as `text`. */
+                q?: string;
                 /** @description Started at or after: 2h, 3d (ago), 2026-01-01, 2026-01-01T10:00:00Z. */
                 since?: string;
-                /** @description Any of these, separated by commas. */
+                /** @description The same as `since`. */
+                started_after?: string;
+                /** @description The same as `until`. */
+                started_before?: string;
+                /** @description Any of these; several by commas, or each by itself. */
                 status?: components["schemas"]["Status"][];
                 /** @description Hashed tenant, as a run tells it. */
                 tenant?: string;
@@ -404,6 +665,8 @@ export interface operations {
                 until?: string;
                 /** @description Workflow id, exact. */
                 workflow_id?: string;
+                /** @description The same as `type`. */
+                workflow_type?: string;
             };
             header?: never;
             path?: never;
@@ -422,6 +685,33 @@ export interface operations {
             };
             /** @description A parameter is wrong */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -479,8 +769,123 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such run */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_execution: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `json`, `csv` (one row per line) or `otlp` (spans, as OpenTelemetry's collector takes them); `json`
+                 *     without it.
+                 */
+                format?: string;
+                /** @description Only look in this Temporal namespace. */
+                namespace?: string;
+                /** @description This run of the workflow id instead of its newest. */
+                run_id?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Workflow id, percent-encoded */
+                execution_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Export"];
+                    "text/csv": string;
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -514,6 +919,8 @@ export interface operations {
                 namespace?: string;
                 /** @description This run of the workflow id instead of its newest. */
                 run_id?: string;
+                /** @description `false` leaves the spans of the trace backend out. */
+                spans?: boolean;
             };
             header?: never;
             path: {
@@ -542,8 +949,205 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description There is no such run */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream_trace: {
+        parameters: {
+            query?: {
+                /** @description Only look in this Temporal namespace. */
+                namespace?: string;
+                /** @description This run of the workflow id instead of its newest. */
+                run_id?: string;
+            };
+            header?: {
+                /** @description Id of the last event that was got */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                /** @description Workflow id, percent-encoded */
+                execution_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["StreamRows"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer, or too many streams are open */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_executions: {
+        parameters: {
+            query: {
+                /** @description Workflow id of the first run. */
+                a: string;
+                /** @description Run of the first workflow id instead of its newest. */
+                a_run_id?: string;
+                /** @description Workflow id of the second; may be the same. */
+                b: string;
+                /** @description Run of the second. */
+                b_run_id?: string;
+                /** @description Only look in this Temporal namespace. */
+                namespace?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Both runs and their steps */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -582,6 +1186,91 @@ export interface operations {
             };
         };
     };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Rights, tenants and namespaces */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Metrics of this server */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description It needs a token with the right `admin` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readyz: {
         parameters: {
             query?: never;
@@ -607,6 +1296,80 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Readiness"];
+                };
+            };
+        };
+    };
+    get_stats: {
+        parameters: {
+            query?: {
+                /** @description Started at or after: 2h, 3d (ago), 2026-01-01, 2026-01-01T10:00:00Z; a day before `to` without it. */
+                from?: string;
+                /** @description Temporal namespace. */
+                namespace?: string;
+                /** @description Started before, written like `from`; now without it. At most 31 days after `from`. */
+                to?: string;
+                /** @description Workflow type, exact. */
+                workflow_type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Runs in numbers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -117,27 +117,32 @@ async fn a_part_of_a_trace_counts_what_it_leaves_out() {
 }
 
 #[tokio::test]
-async fn a_trace_beyond_ten_thousand_nodes_comes_in_parts() {
+async fn a_trace_of_fifty_thousand_rows_opens_in_parts() {
+    const STEPS: u64 = 25_000;
     let mut long = rows::long_run();
     let run = long.runs[0].clone();
-    long.events = (0..6_000)
-        .flat_map(|n: i64| rows::activity(&run, &n.to_string(), "Import::page", n, n + 10))
+    long.events = (0..STEPS)
+        .flat_map(|n| {
+            let at = i64::try_from(n).unwrap();
+            rows::activity(&run, &n.to_string(), "Import::page", at, at + 10)
+        })
         .collect();
     let database = Database::missing();
     let url = omnitrace_store::DatabaseUrl::parse("sqlite://omnitrace.db", database.folder());
     let mut options = omnitrace_store::OpenOptions::default();
-    options.max_events_per_run = 20_000;
+    options.max_events_per_run = 60_000;
     let store = omnitrace_store::Store::open(&url.unwrap(), options)
         .await
         .unwrap();
     store.write(&long).await.unwrap();
     store.close().await;
     let server = Server::of(database, &[]);
-    let (mut steps, mut query) = (0, String::new());
+    let (mut steps, mut parts, mut query) = (0, 0, String::new());
     loop {
         let root = server.json(&format!("/executions/import-7/trace{query}"))["root"].clone();
         let children = root["children"].as_array().unwrap();
-        steps += children.len();
+        steps += children.len() as u64;
+        parts += 1;
         let last = children.last().unwrap();
         assert_eq!(
             last["event_key"],
@@ -146,10 +151,66 @@ async fn a_trace_beyond_ten_thousand_nodes_comes_in_parts() {
         let Some(more) = root["more_children"].as_u64() else {
             break;
         };
-        assert_eq!(steps as u64 + more, 6_000);
+        assert_eq!(steps + more, STEPS);
         query = format!("?after={}", last["event_key"].as_str().unwrap());
     }
-    assert_eq!(steps, 6_000);
+    assert_eq!((steps, parts), (STEPS, 5));
+
+    // Each part is known by its tag, without being made again.
+    let path = format!("/executions/import-7/trace{query}");
+    let part = server.get(&path);
+    let again = server.get_with(&path, &[("If-None-Match", part.header("etag"))]);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    let other = server.get("/executions/import-7/trace");
+    assert_ne!(other.header("etag"), part.header("etag"));
+
+    let (mut rows, mut cursor) = (0, String::new());
+    loop {
+        let page = server.json(&format!("/executions/import-7/events?limit=5000{cursor}"));
+        rows += page["events"].as_array().unwrap().len();
+        let Some(next) = page["next_cursor"].as_str() else {
+            break;
+        };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(rows as u64, 2 * STEPS);
+}
+
+#[tokio::test]
+async fn a_tree_that_is_kept_is_never_older_than_the_rows() {
+    let batch = rows::open_order();
+    let run = batch.runs[0].clone();
+    let server = Server::of(Database::with(&[batch]).await, &[]);
+    let path = "/executions/order-1043/trace";
+    let url =
+        omnitrace_store::DatabaseUrl::parse("sqlite://omnitrace.db", server.database.folder());
+    let options = omnitrace_store::OpenOptions::default();
+    let store = omnitrace_store::Store::open(&url.unwrap(), options)
+        .await
+        .unwrap();
+    let first = server.get(path);
+    assert_eq!(
+        server
+            .get_with(path, &[("If-None-Match", first.header("etag"))])
+            .status,
+        304
+    );
+    for n in 10..15 {
+        let before = server.get(path);
+        let events = rows::activity(&run, &n.to_string(), "Orders::late", 4_600, 4_700);
+        let batch = omnitrace_store::Batch {
+            events,
+            ..omnitrace_store::Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+        let after = server.get_with(path, &[("If-None-Match", before.header("etag"))]);
+        assert_eq!(after.status, 200);
+        let late = format!("activity:{n}:Orders::late:0");
+        let children = after.json()["root"]["children"].clone();
+        let children = children.as_array().unwrap();
+        assert!(children.iter().any(|child| child["event_key"] == *late));
+    }
+    store.close().await;
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ mod lease;
 mod merge;
 #[path = "../contract/read.rs"]
 mod read;
+#[path = "../contract/reader.rs"]
+mod reader;
 #[path = "../contract/repair.rs"]
 mod repair;
 #[path = "../contract/retention.rs"]

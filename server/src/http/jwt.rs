@@ -1,0 +1,259 @@
+//! Tokens that another program signed: JWT (RFC 7519), with HS256 or RS256.
+//!
+//! Invariant: each key is for one algorithm, so a token cannot choose how it is checked. What a token
+//! does not say it does not have: without `tenants` it shows nothing.
+
+use std::fmt;
+use std::path::Path;
+
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{ErrorKind, Result as JwtResult};
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet, PublicKeyUse};
+use jsonwebtoken::signature::{self, Verifier};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation, decode, decode_header,
+};
+use omnitrace::policy::Policy;
+use omnitrace_store::AccessScope;
+use ring::hmac;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
+use serde::Deserialize;
+
+use super::access::Caller;
+use crate::cli::JwtArgs;
+use crate::error::CliError;
+use crate::tokens::{self, Rights};
+
+/// Bytes of a secret: as many as the hash has (RFC 7518, section 3.2).
+const SECRET_BYTES: usize = 32;
+
+/// Checks tokens.
+pub(super) struct Jwt {
+    keys: Vec<Key>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    policy: Policy,
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+/// What a token says of whom it is for.
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(default)]
+    sub: String,
+    #[serde(default)]
+    rights: Vec<String>,
+    #[serde(default)]
+    tenants: Vec<String>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+}
+
+impl Jwt {
+    /// `None` if no key is named.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds no key that can be used.
+    pub(super) fn new(args: JwtArgs, policy: Policy) -> Result<Option<Self>, CliError> {
+        let mut keys = Vec::new();
+        if let Some(file) = &args.jwt_secret_file {
+            let bytes = read(file)?;
+            let secret = bytes.trim_ascii();
+            if secret.len() < SECRET_BYTES {
+                return Err(unusable(file, "a secret has at least 32 bytes"));
+            }
+            keys.push(Key {
+                id: None,
+                algorithm: Algorithm::HS256,
+                key: DecodingKey::from_secret(secret),
+            });
+        }
+        if let Some(file) = &args.jwt_public_key_file {
+            let key = DecodingKey::from_rsa_pem(&read(file)?)
+                .map_err(|_| unusable(file, "it must be an RSA public key, PEM"))?;
+            keys.push(Key {
+                id: None,
+                algorithm: Algorithm::RS256,
+                key,
+            });
+        }
+        if let Some(file) = &args.jwt_jwks_file {
+            let before = keys.len();
+            keys.extend(key_set(&read(file)?).map_err(|why| unusable(file, &why))?);
+            if keys.len() == before {
+                return Err(unusable(file, "it has no key for RS256 or HS256"));
+            }
+        }
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        // Another one of this process may have been first: it is the same.
+        let _ = PROVIDER.install_default();
+        Ok(Some(Self {
+            keys,
+            issuer: args.jwt_issuer,
+            audience: args.jwt_audience,
+            policy,
+        }))
+    }
+
+    /// Whose token it is, if one of the keys signed it and it is good now.
+    pub(super) fn caller(&self, token: &str) -> Option<(String, Caller)> {
+        let header = decode_header(token).ok()?;
+        let fits = |key: &&Key| {
+            key.algorithm == header.alg
+                && (key.id.is_none() || header.kid.is_none() || key.id == header.kid)
+        };
+        let claims = self.keys.iter().filter(fits).find_map(|key| {
+            let validation = self.validation(key.algorithm);
+            decode::<Claims>(token, &key.key, &validation).ok()
+        })?;
+        let claims = claims.claims;
+        let scope = AccessScope {
+            namespaces: tokens::all_or(claims.namespaces),
+            tenants: tokens::tenants(claims.tenants, &self.policy),
+        };
+        let caller = Caller::new(Rights::read(&claims.rights), scope);
+        Some((format!("jwt {}", claims.sub), caller))
+    }
+
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.validate_nbf = true;
+        let mut required = vec!["exp"];
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        if let Some(audience) = &self.audience {
+            validation.set_audience(&[audience]);
+            required.push("aud");
+        }
+        validation.set_required_spec_claims(&required);
+        validation
+    }
+}
+
+/// The keys of a set that can be used; those for other things and of other kinds are left out.
+fn key_set(json: &[u8]) -> Result<Vec<Key>, String> {
+    let set: JwkSet = serde_json::from_slice(json).map_err(|e| {
+        format!(
+            "it must be a JSON Web Key Set: line {}, column {}",
+            e.line(),
+            e.column()
+        )
+    })?;
+    let mut keys = Vec::new();
+    for jwk in &set.keys {
+        let common = &jwk.common;
+        let algorithm = match (&jwk.algorithm, common.key_algorithm) {
+            (AlgorithmParameters::RSA(_), None) => Algorithm::RS256,
+            (AlgorithmParameters::OctetKey(_), None) => Algorithm::HS256,
+            (_, named) => match named.and_then(|named| named.try_into().ok()) {
+                Some(named @ (Algorithm::RS256 | Algorithm::HS256)) => named,
+                _ => continue,
+            },
+        };
+        if (common.public_key_use.as_ref()).is_some_and(|of| *of != PublicKeyUse::Signature) {
+            continue;
+        }
+        let key =
+            DecodingKey::from_jwk(jwk).map_err(|_| "a key of it cannot be read".to_owned())?;
+        let short = matches!(key.kind(), DecodingKeyKind::SecretOrDer(secret) if secret.len() < SECRET_BYTES);
+        if algorithm == Algorithm::HS256 && short {
+            return Err("a secret of it has less than 32 bytes".to_owned());
+        }
+        keys.push(Key {
+            id: common.key_id.clone(),
+            algorithm,
+            key,
+        });
+    }
+    Ok(keys)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(file).map_err(|error| CliError::File {
+        file: file.display().to_string(),
+        error,
+    })
+}
+
+fn unusable(file: &Path, why: &str) -> CliError {
+    CliError::Usage(format!(
+        "cannot use {} to check tokens: {why}",
+        file.display()
+    ))
+}
+
+/// The library brings no cryptography of its own that this program does not have twice then; this is
+/// the one that its TLS has.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: no_signer,
+    verifier_factory: verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn no_signer(_: &Algorithm, _: &EncodingKey) -> JwtResult<Box<dyn JwtSigner>> {
+    Err(ErrorKind::InvalidAlgorithm.into())
+}
+
+fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> JwtResult<Box<dyn JwtVerifier>> {
+    match (algorithm, key.kind()) {
+        (Algorithm::HS256, DecodingKeyKind::SecretOrDer(secret)) => {
+            Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))))
+        }
+        (Algorithm::RS256, kind) => Ok(Box::new(Rs256(kind.clone()))),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+struct Hs256(hmac::Key);
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> Result<(), signature::Error> {
+        hmac::verify(&self.0, message, tag).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+struct Rs256(DecodingKeyKind);
+
+impl Verifier<Vec<u8>> for Rs256 {
+    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> Result<(), signature::Error> {
+        let how = &RSA_PKCS1_2048_8192_SHA256;
+        let verified = match &self.0 {
+            DecodingKeyKind::SecretOrDer(der) => {
+                UnparsedPublicKey::new(how, der).verify(message, tag)
+            }
+            DecodingKeyKind::RsaModulusExponent { n, e } => {
+                RsaPublicKeyComponents { n, e }.verify(how, message, tag)
+            }
+        };
+        verified.map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Rs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
+    }
+}
