@@ -1,10 +1,11 @@
 import type { Trace } from "../api/client";
 import { CopyButton } from "../components/CopyButton";
 import { FailureBox } from "../components/FailureBox";
+import { PageLink } from "../components/PageLink";
 import { StatusBadge } from "../components/StatusBadge";
 import { dollars, duration, localTime, parseTime, thousands } from "../components/format";
 import { isOpen, statusOf } from "../components/status";
-import { ChainStrip } from "./ChainStrip";
+import { ChainStrip, compareHref } from "./ChainStrip";
 import { Dashboards } from "./detail/Dashboards";
 
 interface Props {
@@ -41,11 +42,10 @@ export function TraceHeader({ trace, now, stale }: Props) {
         </Fact>
         {tokens && <Fact name="tokens">{thousands(tokens.prompt)} in, {thousands(tokens.completion)} out</Fact>}
         {cost != null && <Fact name="cost">{dollars(cost)}</Fact>}
-        {Object.keys(trace.dashboards).length > 0 && (
-          <Fact name="open in">
-            <Dashboards pages={trace.dashboards} />
-          </Fact>
-        )}
+        <Fact name="also">
+          <PageLink className="button" href={compareHref(trace)}>compare with another run</PageLink>
+          <Dashboards pages={trace.dashboards} />
+        </Fact>
       </dl>
       <ChainStrip trace={trace} />
       {error && <FailureBox error={error} />}
