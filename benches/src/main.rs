@@ -8,6 +8,7 @@ mod database;
 mod growth;
 mod history;
 mod import;
+mod layer;
 mod live;
 mod memory;
 mod path;
@@ -109,6 +110,8 @@ enum Measure {
     Import,
     /// Both with many rows stored
     Growth,
+    /// Spans of `tracing` and propagation
+    Layer,
 }
 
 /// How much is measured.
@@ -219,6 +222,10 @@ async fn measure(run: Run) -> anyhow::Result<()> {
                 progress::measure("growth");
                 let series = growth::run(&scale, postgres()?).await?;
                 ("growth", series, &growth::QUESTIONS[..])
+            }
+            Measure::Layer => {
+                progress::measure("layer");
+                ("layer", layer::run(&scale).await?, &layer::QUESTIONS[..])
             }
         };
         let report = Report::new(name, &scale, series, questions);

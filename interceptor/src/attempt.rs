@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use omnitrace_store::ids;
 use omnitrace_store::key::{EventKey, MAX_KEY_BYTES, Step};
-use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status};
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status, TRACEPARENT};
 use opentelemetry::trace::{SpanContext, TraceId};
 use serde_json::{Map, Value, json};
 
@@ -35,6 +35,8 @@ pub(crate) struct Attempt {
     pub(crate) sampled: Option<bool>,
     /// Its run's trace, 32 hex digits, if the workflow said it.
     pub(crate) trace_id: Option<String>,
+    /// Who called it, if that is a workflow without the plugin: its `traceparent`.
+    pub(crate) stranger: Option<String>,
     pub(crate) task_queue: String,
     pub(crate) worker: String,
     /// When the server scheduled this attempt, by its clock.
@@ -94,7 +96,28 @@ pub(crate) struct InnerEvent {
     pub(crate) name: String,
     pub(crate) at: Micros,
     pub(crate) latency: Option<Duration>,
+    /// Key of the event that it lies in; `None` is the attempt itself.
+    pub(crate) parent: Option<String>,
+    /// Names, classes and numbers that stay readable.
+    pub(crate) detail: Map<String, Value>,
     pub(crate) data: Document,
+    pub(crate) failure: Option<ToldFailure>,
+}
+
+/// What is told of something that happened.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Names, classes and numbers that stay readable.
+    pub(crate) detail: Map<String, Value>,
+    pub(crate) data: Value,
+    pub(crate) failure: Option<ToldFailure>,
+}
+
+/// Why it failed.
+#[derive(Debug)]
+pub(crate) struct ToldFailure {
+    pub(crate) error_type: String,
+    pub(crate) message: Option<String>,
 }
 
 /// Rows of an attempt; the run's row is there for a standalone activity alone.
@@ -199,6 +222,13 @@ impl Attempt {
     }
 }
 
+impl Attempt {
+    /// Key of the n-th event inside it.
+    pub(crate) fn inner_key(&self, n: u32, kind: &str, name: &str) -> String {
+        EventKey::new(kind, self.step.inner(n), name, self.attempt).to_string()
+    }
+}
+
 fn attempt_key(attempt: &Attempt) -> EventKey {
     EventKey::new(
         "activity",
@@ -231,6 +261,9 @@ fn detail(attempt: &Attempt) -> Map<String, Value> {
     }
     if attempt.local {
         detail.insert("local".to_owned(), json!(true));
+    }
+    if let Some(stranger) = &attempt.stranger {
+        detail.insert(TRACEPARENT.to_owned(), json!(stranger));
     }
     detail
 }
@@ -278,8 +311,23 @@ fn inner_row(attempt: &Attempt, inner: InnerEvent, policy: &Policy) -> EventRow 
     let step = attempt.step.inner(inner.n);
     let key = EventKey::new(inner.kind, step, inner.name, attempt.attempt);
     let run = attempt.run.clone();
-    let mut row = event_row(run, key, inner.at, inner.latency, inner.data, policy);
-    row.parent_key = Some(attempt_key(attempt).to_string());
+    let detail = inner.detail;
+    let mut row = event_row(
+        run,
+        key,
+        inner.at,
+        inner.latency,
+        &detail,
+        inner.data,
+        policy,
+    );
+    let of_attempt = || attempt_key(attempt).to_string();
+    row.parent_key = Some(inner.parent.unwrap_or_else(of_attempt));
+    if let Some(failure) = inner.failure {
+        row.status = Status::Failed;
+        row.error_type = Some(policy.error_type(&failure.error_type));
+        row.error_message = failure.message.map(|text| policy.error_message(&text));
+    }
     row
 }
 
@@ -308,28 +356,103 @@ impl Current {
 
     pub(crate) fn record(&self, kind: &str, name: &str, latency: Option<Duration>, data: Value) {
         let is_kind = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        // The colons and two numbers are in the key, too.
-        let bytes = kind.len() + self.attempt.step.as_str().len() + name.len() + 32;
-        if !is_kind || bytes > MAX_KEY_BYTES {
+        if !is_kind || self.is_too_long(kind, name) {
             self.queue.counters().add(Counter::DroppedInvalidKey, 1);
             return;
         }
         let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
+        let told = Told {
+            detail: Map::new(),
+            data,
+            failure: None,
+        };
+        self.tell(n, kind.to_owned(), name.to_owned(), None, latency, told);
+    }
+
+    /// The number of the next event; of one too many nothing is made, and it is counted.
+    pub(crate) fn next(&self) -> Option<u32> {
+        let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
+        if offered_inner(n) {
+            return Some(n);
+        }
+        let told = Told {
+            detail: Map::new(),
+            data: Value::Null,
+            failure: None,
+        };
+        self.tell(n, String::new(), String::new(), None, None, told);
+        None
+    }
+
+    /// Whether an event of this kind and name has no key.
+    fn is_too_long(&self, kind: &str, name: &str) -> bool {
+        // The colons and two numbers are in the key, too.
+        kind.len() + self.attempt.step.as_str().len() + name.len() + 32 > MAX_KEY_BYTES
+    }
+
+    /// Tells of the n-th event. Its kind is one.
+    pub(crate) fn tell(
+        &self,
+        n: u32,
+        kind: String,
+        name: String,
+        parent: Option<String>,
+        latency: Option<Duration>,
+        told: Told,
+    ) {
+        if self.is_too_long(&kind, &name) {
+            self.queue.counters().add(Counter::DroppedInvalidKey, 1);
+            return;
+        }
         let at = self.queue.now();
-        let data = Document::new(data);
-        let size = 256 + name.len() + data.size();
+        let data = Document::new(told.data);
+        let size = 256 + name.len() + data.size() + 32 * told.detail.len();
         self.queue.offer(size, Subject::Row(&self.attempt.run), || {
-            Observation::Attempt(
-                self.attempt.clone(),
-                AttemptSeen::Inner(Box::new(InnerEvent {
-                    n,
-                    kind: kind.to_owned(),
-                    name: name.to_owned(),
-                    at,
-                    latency,
-                    data,
-                })),
-            )
+            let inner = InnerEvent {
+                n,
+                kind,
+                name,
+                at,
+                latency,
+                parent,
+                detail: told.detail,
+                data,
+                failure: told.failure,
+            };
+            Observation::Attempt(self.attempt.clone(), AttemptSeen::Inner(Box::new(inner)))
         });
+    }
+}
+
+#[cfg(test)]
+impl Attempt {
+    /// The second attempt of a step with the id 7.
+    pub(crate) fn of_test(workflow_id: &str) -> Self {
+        Self {
+            run: RunKey::new("default", workflow_id, "r1"),
+            step: Step::new("7"),
+            activity_type: "Tools::search".to_owned(),
+            attempt: 2,
+            local: false,
+            sampled: Some(true),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            stranger: None,
+            task_queue: "tools".to_owned(),
+            worker: "1@host".to_owned(),
+            scheduled_at: None,
+            started_at: 0,
+            standalone: None,
+            inner: AtomicU32::new(0),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Current {
+    /// With a queue of its own.
+    pub(crate) fn of_test(attempt: Attempt) -> (Self, crate::queue::Receiver) {
+        let (queue, items) = Queue::new(usize::MAX, crate::counters::Counters::new());
+        let attempt = Arc::new(attempt);
+        (Self { attempt, queue }, items)
     }
 }

@@ -7,12 +7,17 @@
 //!
 //! - [`config`]: settings and the environment variables that they are read from
 //! - [`history`]: Temporal's own history as rows
+//! - [`layer()`]: what `tracing` sees inside activities, recorded without further code
+//! - [`logs`]: log lines that say which attempt they belong to
+//! - [`metrics`]: what is counted and measured for Prometheus and collectors
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
 //! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
 pub mod config;
 pub mod history;
+pub mod logs;
+pub mod metrics;
 pub mod policy;
 pub mod telemetry;
 
@@ -20,6 +25,8 @@ mod attempt;
 mod breaker;
 mod clock;
 mod counters;
+mod http_layer;
+mod layer;
 mod observe;
 mod omnitrace;
 mod propagation;
@@ -32,6 +39,8 @@ mod writer;
 
 pub use breaker::Breaker;
 pub use counters::Counter;
+pub use http_layer::{HttpFuture, HttpLayer, HttpService};
+pub use layer::layer;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
 pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::{DEFAULT_SPOOL_FOLDER, DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
 use crate::history::{Background, Reach};
+use crate::metrics::Metrics;
 use crate::policy::{HashKey, Policy, PolicySettings, PriceTable};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
@@ -57,6 +58,7 @@ pub struct OmniTrace {
     control: mpsc::UnboundedSender<Control>,
     counters: Counters,
     gauges: Gauges,
+    metrics: Metrics,
 }
 
 /// What the interceptors need.
@@ -110,16 +112,21 @@ impl OmniTrace {
     pub fn start(settings: Settings) -> Self {
         let counters = Counters::new();
         let gauges = Gauges::default();
+        let metrics = match settings.enabled {
+            true => Metrics::start(&settings),
+            false => Metrics::default(),
+        };
         let (control, receiver) = mpsc::unbounded_channel();
         let recording = settings
             .enabled
-            .then(|| start_writer(&settings, receiver, &counters, &gauges))
+            .then(|| start_writer(&settings, receiver, &counters, &gauges, &metrics))
             .flatten();
         Self {
             recording,
             control,
             counters,
             gauges,
+            metrics,
         }
     }
 
@@ -133,6 +140,23 @@ impl OmniTrace {
     /// plugins that change the client's codec.
     pub fn plugin(&self) -> OmniTracePlugin {
         OmniTracePlugin::new(self.recording.clone())
+    }
+
+    /// A layer for an HTTP service of your own, as `Router::layer` of axum takes it: a request gets a span,
+    /// in the trace of its caller if `traceparent` names one, and what is started for it with a client that
+    /// has the plugin lies under that. Spans of requests are sent, not stored.
+    ///
+    /// ```
+    /// # async fn run(omnitrace: omnitrace::OmniTrace) {
+    /// let layer = omnitrace.http_layer().with_route(|extensions| {
+    ///     // Of axum: extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
+    ///     extensions.get::<&'static str>().map(|route| (*route).to_owned())
+    /// });
+    /// # drop(layer);
+    /// # }
+    /// ```
+    pub fn http_layer(&self) -> crate::HttpLayer {
+        crate::HttpLayer::new(self.recording.clone())
     }
 
     /// The value to register on a `WorkflowReplayer` that shall record: the replayer makes ids up,
@@ -181,8 +205,9 @@ impl OmniTrace {
     /// Reconciles the namespace of a client in the background: runs that were terminated, timed out or
     /// left by a worker that never came back are closed as their history says. A client that was made by
     /// `Client::connect` with the plugin does so by itself; call this for one that was made by
-    /// `Connection::connect` and `Client::new`. Does nothing if reconciling is switched off, or has begun
-    /// for the namespace.
+    /// `Connection::connect` and `Client::new`. The depth of the queues of this process's workers is asked
+    /// for in the same way, where metrics are on. Does nothing of what is switched off, or has begun for the
+    /// namespace.
     pub fn reconcile(&self, client: &sdk::Client) {
         if let Some(recording) = &self.recording {
             recording.background.start(Reach::Client(client.clone()));
@@ -247,6 +272,11 @@ impl OmniTrace {
         self.counters.snapshot()
     }
 
+    /// The metrics of this process, to be read, and to be told of HTTP requests.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
+    }
+
     /// Runs that are being followed now.
     pub fn live_recorders(&self) -> usize {
         self.gauges.live_recorders()
@@ -278,6 +308,7 @@ fn start_writer(
     control: mpsc::UnboundedReceiver<Control>,
     counters: &Counters,
     gauges: &Gauges,
+    metrics: &Metrics,
 ) -> Option<Recording> {
     let sampling = Sampling {
         rate: settings.sample_rate,
@@ -290,8 +321,9 @@ fn start_writer(
         sampling,
         worker: format!("{}@{}", process.pid, process.host).into(),
         exports: settings.telemetry.exports_spans(),
-        background: Background::new(settings.clone()),
+        background: Background::new(settings.clone(), metrics.clone()),
     };
+    metrics.tell_health(counters, gauges, queue.used_bytes(), settings);
     let options = WriterOptions {
         policy: Arc::new(settings.policy()),
         sampling,
@@ -302,6 +334,7 @@ fn start_writer(
         database: database(settings),
         spool: spool(settings),
         telemetry: settings.clone(),
+        metrics: metrics.clone(),
         process,
     };
     let lost = queue.lost().clone();
@@ -331,6 +364,7 @@ impl Settings {
         options.export = telemetry
             .exports_spans()
             .then(|| telemetry::grace(&telemetry.batching));
+        options.closings = telemetry.measures();
         options
     }
 
@@ -390,15 +424,19 @@ fn spool(settings: &Settings) -> Option<SpoolOptions> {
     })
 }
 
-fn process(settings: &Settings) -> ProcessReport {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+/// Name of this machine.
+pub(crate) fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("HOSTNAME").ok())
-        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned());
+        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+fn process(settings: &Settings) -> ProcessReport {
     ProcessReport {
         id: uuid::Uuid::new_v4().to_string(),
         service: settings.service_name.clone(),
-        host,
+        host: host(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: clock::now(),

@@ -34,6 +34,20 @@ pub(crate) fn inject(context: &SpanContext) -> Carrier {
     carrier
 }
 
+/// A context as one text.
+pub(crate) fn traceparent(context: &SpanContext) -> String {
+    inject(context)
+        .remove(omnitrace_store::row::TRACEPARENT)
+        .unwrap_or_default()
+}
+
+/// The span in such a text.
+pub(crate) fn parent_in(traceparent: &str) -> Option<SpanId> {
+    let name = omnitrace_store::row::TRACEPARENT.to_owned();
+    let context = extract(&Carrier::from([(name, traceparent.to_owned())]));
+    context.map(|context| context.span_id())
+}
+
 /// Where a run stands among traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunTrace {

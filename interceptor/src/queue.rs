@@ -19,6 +19,7 @@ use crate::attempt::{Attempt, AttemptSeen};
 use crate::counters::{Counter, Counters};
 use crate::recorder::Explicit;
 use crate::sdk::Seen;
+use crate::telemetry::RequestSeen;
 
 /// One thing that was seen.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Observation {
     Attempt(Arc<Attempt>, AttemptSeen),
     /// Told by the explicit API.
     Explicit(Box<Explicit>),
+    /// A request to an HTTP service of the user's; there is no row of it.
+    Request(Box<RequestSeen>),
 }
 
 /// An observation on its way.
@@ -302,6 +305,11 @@ impl Queue {
     /// Bytes that wait now.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// The same for those that must not keep the queue open.
+    pub(crate) fn used_bytes(&self) -> Arc<AtomicUsize> {
+        self.used.clone()
     }
 
     pub(crate) fn lost(&self) -> &Lost {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use omnitrace_store::ids;
 use omnitrace_store::key::EventKey;
 use omnitrace_store::row::{EventRow, Identity, Micros, Phase, RunKey, RunRow, Status};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::attempt::Current;
 use crate::counters::Counter;
@@ -229,7 +229,7 @@ impl ExplicitRuns {
                 (None, Some(row))
             }
             Said::Event { key, latency, data } => {
-                let row = event_row(run, key, at, latency, data, policy);
+                let row = event_row(run, key, at, latency, &Map::new(), data, policy);
                 (Some(row), None)
             }
             Said::Completed { output } => {
@@ -286,6 +286,7 @@ pub(crate) fn event_row(
     key: EventKey,
     at: Micros,
     latency: Option<Duration>,
+    detail: &Map<String, Value>,
     data: Document,
     policy: &Policy,
 ) -> EventRow {
@@ -308,8 +309,17 @@ pub(crate) fn event_row(
     let link = link.map(|url| Redacted::plain(policy.link(url).into()));
     let data = policy.document(&data, content);
     set_usage(&mut row, data.usage());
+    let detail = detail.iter().map(|(name, value)| {
+        let value = match value {
+            Value::String(text) => policy.error_type(text).into(),
+            number => number.clone(),
+        };
+        (name.as_str(), Redacted::plain(value))
+    });
+    let detail: Vec<(&str, Redacted)> = detail.collect();
     let mut parts = vec![("data", &data)];
     parts.extend(link.as_ref().map(|link| ("url", link)));
+    parts.extend(detail.iter().map(|(name, value)| (*name, value)));
     row.data_redacted = policy.compose(&parts);
     policy.id().clone_into(&mut row.policy_id);
     row

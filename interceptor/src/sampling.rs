@@ -3,7 +3,7 @@
 //! Invariant: the decision is a function of the trace id, the rate and what the caller decided, so
 //! every worker and every replay decides alike. What is kept of a run that was left out is bounded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Status};
 use omnitrace_store::{Scope, Seen, ids, merge};
@@ -62,6 +62,8 @@ const HELD_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) struct Held {
     runs: HashMap<RunKey, HeldRun>,
     bytes: usize,
+    /// Those that were forgotten, for those who measure.
+    gone: Option<Vec<HeldRun>>,
     counters: Counters,
 }
 
@@ -72,6 +74,8 @@ pub(crate) struct HeldRun {
     pub(crate) events: BTreeMap<String, EventRow>,
     /// High water marks of what was not offered.
     pub(crate) seen: BTreeMap<Scope, u32>,
+    /// Keys of what closed, seen live; the run's own is empty.
+    pub(crate) live: BTreeSet<String>,
     bytes: usize,
     touched_at: Micros,
 }
@@ -80,10 +84,11 @@ pub(crate) struct HeldRun {
 const MARK_BYTES: usize = 128;
 
 impl Held {
-    pub(crate) fn new(counters: Counters) -> Self {
+    pub(crate) fn new(counters: Counters, measures: bool) -> Self {
         Self {
             runs: HashMap::new(),
             bytes: 0,
+            gone: measures.then(Vec::new),
             counters,
         }
     }
@@ -93,9 +98,12 @@ impl Held {
     }
 
     /// Keeps a row of a run.
-    pub(crate) fn run(&mut self, row: RunRow, now: Micros) {
+    pub(crate) fn run(&mut self, row: RunRow, now: Micros, live: bool) {
         let key = row.key.clone();
         self.keep(&key, now, |held, counters| {
+            if live && row.phase == Phase::Closed {
+                held.live.insert(String::new());
+            }
             let merged = match held.run.take() {
                 Some(before) => {
                     counters.add(Counter::RowsUnchanged, 1);
@@ -110,9 +118,12 @@ impl Held {
     }
 
     /// Keeps a row of an event.
-    pub(crate) fn event(&mut self, row: EventRow, now: Micros) {
+    pub(crate) fn event(&mut self, row: EventRow, now: Micros, live: bool) {
         let run = row.run.clone();
         self.keep(&run, now, |held, counters| {
+            if live && row.phase == Phase::Closed {
+                held.live.insert(row.event_key.clone());
+            }
             let merged = match held.events.remove(&row.event_key) {
                 Some(before) => {
                     counters.add(Counter::RowsUnchanged, 1);
@@ -151,6 +162,11 @@ impl Held {
         Some(held)
     }
 
+    /// What was forgotten since the last call.
+    pub(crate) fn take_gone(&mut self) -> Vec<HeldRun> {
+        self.gone.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Forgets a run that ended well.
     pub(crate) fn discard(&mut self, run: &RunKey) {
         self.drop_run(run, Counter::RowsSampledOut);
@@ -174,6 +190,7 @@ impl Held {
             run: None,
             events: BTreeMap::new(),
             seen: BTreeMap::new(),
+            live: BTreeSet::new(),
             bytes: 0,
             touched_at: now,
         });
@@ -199,6 +216,9 @@ impl Held {
             self.bytes -= held.bytes;
             let rows = held.events.len() + usize::from(held.run.is_some());
             self.counters.add(reason, rows as u64);
+            if let Some(gone) = &mut self.gone {
+                gone.push(held);
+            }
         }
     }
 }
@@ -245,10 +265,10 @@ mod tests {
     #[test]
     fn a_row_that_comes_again_takes_no_more_room() {
         let counters = Counters::new();
-        let mut held = Held::new(counters.clone());
+        let mut held = Held::new(counters.clone(), false);
         // Each is a quarter of the bound, so that the fifth would be too many.
         for n in 0..20 {
-            held.event(event("a", HELD_BYTES / 4), n);
+            held.event(event("a", HELD_BYTES / 4), n, true);
         }
         let kept = held.take(&run("a")).expect("kept");
         assert_eq!(kept.events.len(), 1);
@@ -259,11 +279,11 @@ mod tests {
     #[test]
     fn what_was_touched_longest_ago_goes_first_when_there_is_no_room() {
         let counters = Counters::new();
-        let mut held = Held::new(counters.clone());
-        held.event(event("a", HELD_BYTES / 3), 1);
-        held.event(event("b", HELD_BYTES / 3), 2);
+        let mut held = Held::new(counters.clone(), false);
+        held.event(event("a", HELD_BYTES / 3), 1, true);
+        held.event(event("b", HELD_BYTES / 3), 2, true);
         held.touch(&run("a"), 3);
-        held.event(event("c", HELD_BYTES / 3), 4);
+        held.event(event("c", HELD_BYTES / 3), 4, true);
         assert!(held.take(&run("b")).is_none());
         assert!(held.take(&run("a")).is_some() && held.take(&run("c")).is_some());
         assert_eq!(counters.get(Counter::RowsDroppedHeldFull), 1);
@@ -273,11 +293,11 @@ mod tests {
     #[test]
     fn runs_that_are_followed_are_kept_however_old_they_are() {
         let counters = Counters::new();
-        let mut held = Held::new(counters.clone());
+        let mut held = Held::new(counters.clone(), false);
         for id in ["followed", "left", "young"] {
             let now = if id == "young" { 20 } else { 1 };
-            held.run(RunRow::new(run(id)), now);
-            held.event(event(id, 1), now);
+            held.run(RunRow::new(run(id)), now, true);
+            held.event(event(id, 1), now, true);
         }
         held.discard_older(10, |key| *key == run("followed"));
         assert!(held.take(&run("left")).is_none());
@@ -289,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_highest_mark_is_kept() {
-        let mut held = Held::new(Counters::new());
+        let mut held = Held::new(Counters::new(), false);
         for count in [21, 40, 30] {
             let scope = Scope::Attempts {
                 step: "1".to_owned(),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use omnitrace::history::{Connect, Execution, HealError, Healer};
+use omnitrace::history::{Backfilled, Connect, Execution, HealError, Healer};
 use serde::Serialize;
 
 use crate::Answer;
@@ -31,7 +31,16 @@ struct Summary {
     done_before: u64,
     /// Without a history on the server (any more).
     unknown: u64,
+    /// Deleted because they are old, or about to be.
+    pruned: u64,
     failed: u64,
+}
+
+/// What was done for a run.
+enum Done {
+    Before,
+    Pruned,
+    Now(Result<Backfilled, HealError>),
 }
 
 pub(crate) async fn run(
@@ -48,17 +57,20 @@ pub(crate) async fn run(
     let bar = progress::runs("backfilling");
     let known = finished.as_mut().map(|f| std::mem::take(&mut f.known));
     let known = known.unwrap_or_default();
+    let sealed_through = store.sealed_through().await?;
     let found = args.selection.find(&server, now).await?;
     let stored = found
         .map_err(CliError::from)
         .map_ok(|execution| {
             let (healer, known) = (&healer, &known);
             async move {
-                if execution.closed_at.is_some() && known.contains(&execution.run.run_id) {
-                    return Ok((execution, None));
-                }
-                let stored = healer.backfill(&execution.run).await;
-                Ok((execution, Some(stored)))
+                let run = &execution.run;
+                let done = match execution.closed_at {
+                    Some(_) if known.contains(&run.run_id) => Done::Before,
+                    Some(at) if at < sealed_through => Done::Pruned,
+                    _ => Done::Now(healer.backfill(run).await),
+                };
+                Ok((execution, done))
             }
         })
         .try_buffer_unordered(args.selection.at_once.into());
@@ -66,9 +78,10 @@ pub(crate) async fn run(
     while let Some((execution, stored)) = stored.try_next().await? {
         bar.inc(1);
         match stored {
-            None => summary.done_before += 1,
-            Some(Ok(stored)) if stored.events_read == 0 => summary.unknown += 1,
-            Some(Ok(stored)) => {
+            Done::Before => summary.done_before += 1,
+            Done::Pruned => summary.pruned += 1,
+            Done::Now(Ok(stored)) if stored.events_read == 0 => summary.unknown += 1,
+            Done::Now(Ok(stored)) => {
                 summary.runs += 1;
                 summary.events_read += stored.events_read;
                 summary.rows_stored += stored.rows_stored;
@@ -78,10 +91,10 @@ pub(crate) async fn run(
                 }
             }
             // The database or the server that fails once fails for the next run too.
-            Some(Err(error @ (HealError::Write(_) | HealError::Server(_)))) => {
+            Done::Now(Err(error @ (HealError::Write(_) | HealError::Server(_)))) => {
                 return Err(error.into());
             }
-            Some(Err(error)) => {
+            Done::Now(Err(error)) => {
                 summary.failed += 1;
                 bar.suspend(|| crate::fail(&error.into()));
             }
@@ -110,6 +123,7 @@ impl Summary {
         for (n, what) in [
             (self.done_before, "done before"),
             (self.unknown, "without a history"),
+            (self.pruned, "too old to be kept"),
             (self.failed, "failed"),
         ] {
             if n > 0 {

@@ -63,6 +63,10 @@ pub(crate) enum Command {
     /// Find runs that a Temporal server knows otherwise than the store, and put them right, again and
     /// again.
     Reconcile(ReconcileArgs),
+    /// Delete what is too old, and keep hourly counts, latencies and cost of it.
+    Prune(PruneArgs),
+    /// Send stored runs to a collector, whether or not they were sent before.
+    Export(ExportArgs),
     /// Create the tables of a database, or bring older ones up to date.
     #[command(after_help = "Examples:
   omnitrace migrate
@@ -77,6 +81,19 @@ pub(crate) enum Command {
   omnitrace list --type 'Order*' --since 2026-01-01 --until 2026-02-01
   omnitrace list --text declined --limit 500 --json | jq -r .execution_id")]
 pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// At most so many runs; 0 is no limit.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Print one JSON object per line instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which of the stored runs.
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
     /// Only runs with this status; repeat it, or separate several by commas.
     #[arg(long = "status", value_name = "STATUS", value_delimiter = ',', value_parser = status_parser())]
     pub(crate) statuses: Vec<Status>,
@@ -95,10 +112,41 @@ pub(crate) struct ListArgs {
     /// Only this Temporal namespace.
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// At most so many runs; 0 is no limit.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(crate) limit: u32,
-    /// Print one JSON object per line instead of a table.
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Where and how is said by the environment, as to a worker: OTEL_EXPORTER_OTLP_ENDPOINT, …_PROTOCOL,
+…_HEADERS, OTEL_SERVICE_NAME. Ids are those of the first time, so a span that the collector has comes as
+itself once more. Of a run that goes on what has ended is sent.
+
+Exit code: 0 if everything was taken, 1 if something was not.
+
+Examples:
+  omnitrace export --otlp --since 1d
+  omnitrace export --otlp=http://localhost:4318 --workflow-id order-1042
+  omnitrace export --otlp --status failed --type 'Order*' --json"
+)]
+pub(crate) struct ExportArgs {
+    /// Send them as spans by OTLP; to this address instead of the environment's.
+    #[arg(
+        long,
+        value_name = "URL",
+        required = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub(crate) otlp: String,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Only runs of this workflow id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) workflow_id: Option<String>,
+    /// Only this run.
+    #[arg(long, value_name = "RUN_ID")]
+    pub(crate) run_id: Option<String>,
+    /// Print the summary as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -165,6 +213,8 @@ pub(crate) struct ServeArgs {
         action = clap::ArgAction::Set
     )]
     pub(crate) ui: bool,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
 }
 
 /// An address to listen on.
@@ -398,6 +448,65 @@ pub(crate) struct ReconcileArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) temporal: TemporalArgs,
+}
+
+/// How long rows are kept.
+#[derive(Debug, Args)]
+pub(crate) struct RetentionArgs {
+    /// Days that the events of a closed run are kept, or none to keep them; by OMNITRACE_ENV: dev none,
+    /// staging 7, prod 14.
+    #[arg(long, value_name = "DAYS", env = "OMNITRACE_RETENTION_EVENTS_DAYS")]
+    pub(crate) events_days: Option<Days>,
+    /// Days that a closed run is kept, like --events-days; its events never stay longer.
+    #[arg(long, value_name = "DAYS", env = "OMNITRACE_RETENTION_RUNS_DAYS")]
+    pub(crate) runs_days: Option<Days>,
+    /// Days that the hourly aggregates are kept, or none to keep them.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "OMNITRACE_RETENTION_HOURLY_DAYS",
+        default_value = "90"
+    )]
+    pub(crate) hourly_days: Days,
+}
+
+/// A number of days; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Days(pub(crate) Option<u32>);
+
+impl FromStr for Days {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let days = match text {
+            "none" => return Ok(Self(None)),
+            text => text.parse().ok().filter(|days| (1..=36_500).contains(days)),
+        };
+        let days = days.ok_or("write a number of days from 1 to 36500, or none")?;
+        Ok(Self(Some(days)))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Runs that go on are never deleted. `omnitrace serve` does the same once an hour.
+
+Exit code: 0 when all is done, 1 if another process is doing it.
+
+Examples:
+  omnitrace prune --dry-run
+  omnitrace prune --events-days 14 --runs-days 30
+  OMNITRACE_ENV=prod omnitrace prune --json"
+)]
+pub(crate) struct PruneArgs {
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+    /// Say how much would be deleted, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,6 +2,7 @@
 
 use omnitrace::history::ImportError;
 use omnitrace::history::{ConnectError, HealError, ServerError};
+use omnitrace::telemetry::CollectorError;
 use omnitrace_store::{OpenError, ReadError, UrlError, WriteError};
 
 /// Why a command gave no answer.
@@ -46,6 +47,9 @@ pub(crate) enum CliError {
     /// A setting is wrong that would make data more private.
     #[error("nothing is imported: {0}")]
     Settings(String),
+    /// What is too old is not known, or stays.
+    #[error("nothing is deleted: {0}")]
+    Prune(String),
     /// There is no such run.
     #[error(
         "no run has the workflow id or run id \"{id}\" in {place}{}",
@@ -68,6 +72,19 @@ pub(crate) enum CliError {
     /// Comparing or healing failed.
     #[error(transparent)]
     Heal(#[from] HealError),
+    /// The collector takes no spans.
+    #[error(
+        "the collector at {address} took {sent} spans and then none: {error}; start it, or look at \
+         OTEL_EXPORTER_OTLP_ENDPOINT and its protocol"
+    )]
+    Collector {
+        /// Without credentials.
+        address: String,
+        /// How many it took before.
+        sent: u64,
+        /// Why not.
+        error: CollectorError,
+    },
     /// The address is taken, or not ours.
     #[error("cannot listen on {listen}: {error}; name another address with --listen")]
     Listen {

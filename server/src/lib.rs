@@ -14,12 +14,14 @@ mod database;
 mod doctor;
 mod draw;
 mod error;
+mod export;
 mod header;
 mod http;
 mod import;
 mod list;
 mod migrate;
 mod progress;
+mod prune;
 mod reconcile;
 mod selection;
 mod show;
@@ -68,7 +70,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(url, args).await,
         Command::Backfill(args) => backfill::run(url, args, now).await,
         Command::Verify(args) => verify::run(url, args, now).await,
+        Command::Prune(args) => prune::run(url, args, now).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
+        Command::Export(args) => export::run(url, args, now).await,
     };
     match answer {
         Ok(answer) => match print(&answer.text) {

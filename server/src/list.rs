@@ -27,7 +27,8 @@ pub(crate) async fn run(
     args: ListArgs,
     now: Timestamp,
 ) -> Result<String, CliError> {
-    let filter = filter(&args, now)?;
+    let mut filter = args.filter.filter(now)?;
+    filter.limit = args.limit;
     let url = database::parse(url)?;
     let store = database::open(&url).await?;
     let runs = store.list_runs(&filter).await;
@@ -40,30 +41,6 @@ pub(crate) async fn run(
             .collect());
     }
     Ok(page(&runs, &filter, &url, database::columns(), now))
-}
-
-/// The arguments as a filter.
-fn filter(args: &ListArgs, now: Timestamp) -> Result<RunFilter, CliError> {
-    let since = args.since.map(|m| m.micros(now));
-    let until = args.until.map(|m| m.micros(now));
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        return Err(CliError::Usage(format!(
-            "--since {} is not before --until {}: nothing can match",
-            when::short(since),
-            when::short(until)
-        )));
-    }
-    let mut filter = RunFilter::default();
-    filter.namespace.clone_from(&args.namespace);
-    filter.statuses.clone_from(&args.statuses);
-    filter.workflow_type.clone_from(&args.workflow_type);
-    filter.started_from = since;
-    filter.started_before = until;
-    filter.text.clone_from(&args.text);
-    filter.limit = args.limit;
-    Ok(filter)
 }
 
 fn page(

@@ -10,6 +10,12 @@ pub(crate) fn runs(doing: &'static str) -> ProgressBar {
     styled(bar, "{spinner} {prefix} {pos} runs, {per_sec} {msg}")
 }
 
+/// A line that counts rows. It goes away when it is dropped.
+pub(crate) fn rows(doing: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_prefix(doing);
+    styled(bar, "{spinner} {prefix} {pos} rows, {per_sec}")
+}
+
 /// A line that names the file at hand.
 pub(crate) fn files(number: usize) -> ProgressBar {
     styled(

@@ -1,12 +1,38 @@
-//! Which runs of a server a command is about.
+//! Which runs a command is about: those of a server, or those that are stored.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use omnitrace::history::{Execution, Server, ServerError};
+use omnitrace_store::RunFilter;
 
-use crate::cli::SelectionArgs;
+use crate::cli::{FilterArgs, SelectionArgs};
 use crate::error::CliError;
 use crate::when;
+
+impl FilterArgs {
+    /// The arguments as a filter, without a limit.
+    pub(crate) fn filter(&self, now: Timestamp) -> Result<RunFilter, CliError> {
+        let since = self.since.map(|m| m.micros(now));
+        let until = self.until.map(|m| m.micros(now));
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(CliError::Usage(format!(
+                "--since {} is not before --until {}: nothing can match",
+                when::short(since),
+                when::short(until)
+            )));
+        }
+        let mut filter = RunFilter::default();
+        filter.namespace.clone_from(&self.namespace);
+        filter.statuses.clone_from(&self.statuses);
+        filter.workflow_type.clone_from(&self.workflow_type);
+        filter.started_from = since;
+        filter.started_before = until;
+        filter.text.clone_from(&self.text);
+        Ok(filter)
+    }
+}
 
 impl SelectionArgs {
     /// Whether every run of the namespace is meant.

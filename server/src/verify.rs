@@ -44,6 +44,8 @@ struct Summary {
     left_out: u64,
     /// Runs of which the server has no history (any more).
     unknown: u64,
+    /// Runs that are deleted because they are old, or about to be.
+    pruned: u64,
     /// Runs that could not be compared.
     failed: u64,
     differences: Vec<RunDifferences>,
@@ -159,6 +161,10 @@ impl Summary {
                 self.unknown += 1;
                 return;
             }
+            Standing::Pruned => {
+                self.pruned += 1;
+                return;
+            }
             Standing::Equal { rows } => {
                 self.runs += 1;
                 self.equal += 1;
@@ -223,6 +229,7 @@ impl Summary {
             (self.open, "going on"),
             (self.left_out, "left out by sampling"),
             (self.unknown, "without a history"),
+            (self.pruned, "too old to be kept"),
             (self.failed, "not comparable"),
         ] {
             if n > 0 {

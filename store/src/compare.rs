@@ -28,11 +28,12 @@ const RUN_APART: [&str; 8] = [
 /// Who an explicit call says a run belongs to; history does not know.
 const EXPLICIT_RANK: u8 = 3;
 
-/// Fields of an attempt that are its worker's: its clock, and its name, which a plugin does not always
-/// know as the server does.
-const ATTEMPT_APART: [&str; 6] = [
+/// Fields of an attempt that are its worker's: its clock, its name, which a plugin does not always know as
+/// the server does, and what a workflow that nobody records told it.
+const ATTEMPT_APART: [&str; 7] = [
     "source",
     "data.worker",
+    "data.traceparent",
     "scheduled_at",
     "started_at",
     "ended_at",

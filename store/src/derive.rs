@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::key::EventKey;
 use crate::row::{EventRow, Micros, Phase, Source, Status};
-use crate::store::Scope;
+use crate::store::{Scope, Spent};
 
 /// Marks of attempts and inner events that are kept of a run, per event row that is. Beyond, those
 /// with the smallest scopes stay and the count of missing rows is a lower bound.
@@ -240,9 +240,26 @@ pub(crate) struct Used {
     pub(crate) step: String,
     pub(crate) attempt: u32,
     pub(crate) parent_key: Option<String>,
+    pub(crate) model: Option<String>,
     pub(crate) input_tokens: Option<i64>,
     pub(crate) output_tokens: Option<i64>,
     pub(crate) cost_usd: Option<f64>,
+}
+
+impl From<&EventRow> for Used {
+    fn from(row: &EventRow) -> Self {
+        Self {
+            event_key: row.event_key.clone(),
+            kind: row.kind.clone(),
+            step: row.step.clone(),
+            attempt: row.attempt,
+            parent_key: row.parent_key.clone(),
+            model: row.model.clone(),
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            cost_usd: row.cost_usd,
+        }
+    }
 }
 
 /// Tokens and cost of a run.
@@ -259,6 +276,81 @@ pub(crate) struct Usage {
 /// each of the three values counts where it stands highest: not in a row that has an ancestor with
 /// that value. `rows` must hold all rows with a value and all inner events.
 pub(crate) fn usage(rows: &[Used]) -> Usage {
+    let mut sum = Usage::default();
+    counted(rows, |_, own| sum += own);
+    sum
+}
+
+/// The same by model.
+pub(crate) fn spent(rows: &[Used]) -> Vec<Spent> {
+    let mut by_model: BTreeMap<Option<&str>, Usage> = BTreeMap::new();
+    counted(rows, |row, own| {
+        *by_model.entry(row.model.as_deref()).or_default() += own;
+    });
+    by_model.retain(|_, sum| *sum != Usage::default());
+    let spent = by_model.into_iter().map(|(model, sum)| Spent {
+        model: model.map(ToOwned::to_owned),
+        input_tokens: sum.input_tokens,
+        output_tokens: sum.output_tokens,
+        cost_usd: sum.cost_usd,
+    });
+    spent.collect()
+}
+
+/// What was spent by rows that are stored nowhere: all of a run, or of an attempt.
+pub fn spent_by<'a>(rows: impl IntoIterator<Item = &'a EventRow>) -> Vec<Spent> {
+    let rows: Vec<Used> = rows.into_iter().map(Used::from).collect();
+    spent(&rows)
+}
+
+/// What was spent since. Where a row above tells the same calls anew, maybe with another name of the model,
+/// the sum over all models decides: nothing is counted twice.
+pub(crate) fn added(before: &[Spent], now: &[Spent]) -> Vec<Spent> {
+    let input = grown(before, now, |spent| spent.input_tokens as f64);
+    let output = grown(before, now, |spent| spent.output_tokens as f64);
+    let cost = grown(before, now, |spent| spent.cost_usd);
+    (now.iter().enumerate())
+        .map(|(at, spent)| Spent {
+            model: spent.model.clone(),
+            input_tokens: input[at].round() as i64,
+            output_tokens: output[at].round() as i64,
+            cost_usd: cost[at],
+        })
+        .filter(|more| more.input_tokens > 0 || more.output_tokens > 0 || more.cost_usd > 0.0)
+        .collect()
+}
+
+/// By how much each has grown, together by no more than the sum.
+fn grown(before: &[Spent], now: &[Spent], value: impl Fn(&Spent) -> f64) -> Vec<f64> {
+    let was = |model: &Option<String>| {
+        let before = before.iter().find(|spent| spent.model == *model);
+        before.map_or(0.0, &value)
+    };
+    let sum = |spent: &[Spent]| -> f64 { spent.iter().map(&value).sum() };
+    let each: Vec<f64> = (now.iter())
+        .map(|spent| (value(spent) - was(&spent.model)).max(0.0))
+        .collect();
+    let all: f64 = each.iter().sum();
+    if all <= 0.0 {
+        return each;
+    }
+    let part = ((sum(now) - sum(before)).max(0.0) / all).min(1.0);
+    each.into_iter().map(|grown| grown * part).collect()
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, own: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(own.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(own.output_tokens);
+        // What is no number would spoil the sum and be refused by the database.
+        if (self.cost_usd + own.cost_usd).is_finite() {
+            self.cost_usd += own.cost_usd;
+        }
+    }
+}
+
+/// Calls with each row, in the order of their keys, and what it alone tells.
+pub(crate) fn counted<'a>(rows: &'a [Used], mut each: impl FnMut(&'a Used, Usage)) {
     let by_key: HashMap<&str, &Used> = rows.iter().map(|r| (r.event_key.as_str(), r)).collect();
     // Attempts and steps are found by step and attempt: a row between may not be stored.
     let activities: HashMap<(&str, u32), &Used> = rows
@@ -268,28 +360,26 @@ pub(crate) fn usage(rows: &[Used]) -> Usage {
         .collect();
     let mut order: Vec<&Used> = rows.iter().collect();
     order.sort_by_key(|row| row.event_key.as_str());
-    let mut sum = Usage::default();
     for row in order {
         let above = ancestors(row, &by_key, &activities);
+        let mut own = Usage::default();
         if let Some(tokens) = row.input_tokens
             && above.iter().all(|a| a.input_tokens.is_none())
         {
-            sum.input_tokens = sum.input_tokens.saturating_add(tokens);
+            own.input_tokens = tokens;
         }
         if let Some(tokens) = row.output_tokens
             && above.iter().all(|a| a.output_tokens.is_none())
         {
-            sum.output_tokens = sum.output_tokens.saturating_add(tokens);
+            own.output_tokens = tokens;
         }
-        // What is no number would spoil the sum and be refused by the database.
-        if let Some(cost) = row.cost_usd.filter(|cost| cost.is_finite())
+        if let Some(cost) = row.cost_usd
             && above.iter().all(|a| a.cost_usd.is_none())
-            && (sum.cost_usd + cost).is_finite()
         {
-            sum.cost_usd += cost;
+            own.cost_usd = cost;
         }
+        each(row, own);
     }
-    sum
 }
 
 fn ancestors<'a>(

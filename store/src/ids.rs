@@ -46,6 +46,11 @@ pub fn explicit_run_id(trace_id: &str) -> String {
     format!("x-{}", &hash(&["omnitrace/run/1", trace_id])[..32])
 }
 
+/// What tells a part of an event key from others with the same beginning, 16 hex digits.
+pub(crate) fn key_part(part: &str) -> String {
+    hash(&["omnitrace/key/1", part])[..16].to_owned()
+}
+
 /// SHA-256 of the fields joined by NUL, as hex.
 fn hash(fields: &[&str]) -> String {
     let mut sha = Sha256::new();

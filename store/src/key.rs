@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::ids;
+
 /// Kinds of things that a run itself does or receives; other kinds happen inside attempts.
 pub(crate) const STEP_KINDS: [&str; 11] = [
     "activity",
@@ -115,8 +117,27 @@ pub enum KeyError {
     TooLong,
 }
 
-/// The longest key that is stored, in bytes. Longer ones are refused and counted.
+/// The longest key, in bytes: what PostgreSQL can index together with the ids of a run. A caller's
+/// longer one is refused and counted; one made of Temporal's names has its long parts shortened.
 pub const MAX_KEY_BYTES: usize = 1024;
+
+/// What a step or a name keeps of its beginning in a key that would be too long.
+const KEPT_BYTES: usize = 460;
+
+/// A part's beginning, a mark, and a hash of the whole part; `None` for a part that is not long.
+fn shortened(part: &str, mark: &str) -> Option<String> {
+    (part.len() > KEPT_BYTES + mark.len() + 16).then(|| {
+        let mut kept = &part[..part.floor_char_boundary(KEPT_BYTES)];
+        // No half of an escape.
+        if let Some(at) = kept
+            .rfind('%')
+            .filter(|at| mark == "%~" && at + 3 > kept.len())
+        {
+            kept = &kept[..at];
+        }
+        format!("{kept}{mark}{}", ids::key_part(part))
+    })
+}
 
 impl EventKey {
     /// Makes a key from its parts.
@@ -174,6 +195,14 @@ impl fmt::Display for EventKey {
             name,
             attempt,
         } = self;
+        let step = step.as_str();
+        let colons_and_digits = 3 + attempt.checked_ilog10().unwrap_or(0) as usize + 1;
+        if kind.len() + step.len() + name.len() + colons_and_digits <= MAX_KEY_BYTES {
+            return write!(f, "{kind}:{step}:{name}:{attempt}");
+        }
+        let (short_step, short_name) = (shortened(step, "%~"), shortened(name, "~"));
+        let step = short_step.as_deref().unwrap_or(step);
+        let name = short_name.as_deref().unwrap_or(name);
         write!(f, "{kind}:{step}:{name}:{attempt}")
     }
 }
@@ -202,6 +231,30 @@ mod tests {
             ("activity:1:T:4294967296", KeyError::Attempt),
         ] {
             assert_eq!(EventKey::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_long_names_is_short_and_no_other_s() {
+        let key = |id: &str, name: &str| {
+            let text = EventKey::new("signal", Step::nth_use(id, 2), name, 1).to_string();
+            assert!(text.len() <= MAX_KEY_BYTES, "{} bytes", text.len());
+            let read = EventKey::parse(&text).expect("a key");
+            assert_eq!(read.to_string(), text);
+            text
+        };
+        for filling in ["a", ":", "a:", "ab:", "é", "%~3"] {
+            let long = filling.repeat(1000);
+            let (left, right) = (format!("{long}1"), format!("{long}2"));
+            let keys = [
+                key(&left, &long),
+                key(&right, &long),
+                key(&long, &left),
+                key(&long, &right),
+            ];
+            for (at, one) in keys.iter().enumerate() {
+                assert!(!keys[..at].contains(one), "{one}");
+            }
         }
     }
 

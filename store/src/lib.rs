@@ -1,10 +1,11 @@
 //! Rows of OmniTrace, the rule by which they merge, the databases that keep them, and the trace
 //! tree that is read back from them.
 //!
-//! Nothing here knows the Temporal SDK or HTTP. The modules [`key`], [`ids`], [`row`], [`merge`], [`compare`]
-//! and [`tree`] are pure: no I/O, no clock.
+//! Nothing here knows the Temporal SDK or HTTP. The modules [`key`], [`ids`], [`row`], [`merge`], [`compare`],
+//! [`hourly`] and [`tree`] are pure: no I/O, no clock.
 
 pub mod compare;
+pub mod hourly;
 pub mod ids;
 pub mod key;
 pub mod merge;
@@ -14,13 +15,16 @@ pub mod tree;
 mod derive;
 mod postgres;
 mod repair;
+mod retention;
 mod sql;
 mod sqlite;
 mod store;
 mod url;
 
+pub use derive::spent_by;
 pub use postgres::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, MAX_CONNECTIONS,
     PostgresUrl,
 };
+pub use retention::{Prunable, PruneError, PruneStep, Retention};
 pub use store::*;

@@ -12,6 +12,10 @@ use crate::key::EventKey;
 /// UTC microseconds since 1970.
 pub type Micros = i64;
 
+/// Field of an attempt's data: who called it, as W3C writes a trace context, where that is a workflow
+/// without the plugin.
+pub const TRACEPARENT: &str = "traceparent";
+
 /// One workflow run, or one standalone activity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {

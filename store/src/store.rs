@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hourly::Hours;
 use crate::postgres::{PostgresStore, PostgresUrl};
+use crate::retention::Prunable;
 use crate::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
-use crate::sql::read;
+use crate::sql::{Job, read, retention};
 use crate::sqlite::SqliteStore;
 
 /// Event rows that are stored of one run, unless configured otherwise.
@@ -45,6 +47,8 @@ pub struct OpenOptions {
     /// Rows that close are noted for export as spans; after so long any process may send them. `None`
     /// notes none.
     pub export: Option<Duration>,
+    /// Whether a write reports what closed for the first time, and what it cost.
+    pub closings: bool,
 }
 
 impl Default for OpenOptions {
@@ -55,6 +59,7 @@ impl Default for OpenOptions {
             read_only: false,
             busy_timeout: DEFAULT_BUSY_TIMEOUT,
             export: None,
+            closings: false,
         }
     }
 }
@@ -159,7 +164,7 @@ pub struct ProcessReport {
 }
 
 /// What became of the rows of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteReport {
     /// Event keys (with their run) that are now stored with the content offered and were not before.
     pub changed_events: Vec<(RunKey, String)>,
@@ -175,6 +180,56 @@ pub struct WriteReport {
     pub ghost_events: u64,
     /// Rows that closed in this write and are to be exported; see [`OpenOptions::export`].
     pub to_export: Vec<SpanKey>,
+    /// What closed for the first time; see [`OpenOptions::closings`].
+    pub closings: Closings,
+}
+
+/// What closed for the first time with a write, and what is newly known to have been spent. A row that
+/// was closed before is not in it, whoever writes it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Closings {
+    /// Positions in [`Batch::events`].
+    pub events: Vec<usize>,
+    /// Positions in [`Batch::runs`].
+    pub runs: Vec<usize>,
+    /// What was spent beyond what the store knew.
+    pub spent: Vec<(RunKey, Spent)>,
+    /// Of the runs of all these, those that have a row.
+    pub facts: BTreeMap<RunKey, RunFacts>,
+}
+
+/// What metrics say of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Workflow type, or the activity type of a standalone activity.
+    pub workflow_type: String,
+    /// Task queue.
+    pub task_queue: String,
+    /// Hashed tenant.
+    pub tenant: Option<String>,
+}
+
+impl From<&RunRow> for RunFacts {
+    fn from(row: &RunRow) -> Self {
+        Self {
+            workflow_type: row.workflow_type.clone(),
+            task_queue: row.task_queue.clone(),
+            tenant: row.tenant.as_ref().map(|tenant| tenant.hash.clone()),
+        }
+    }
+}
+
+/// Tokens of one language model and their cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// The model, if it is known.
+    pub model: Option<String>,
+    /// Tokens of prompts.
+    pub input_tokens: i64,
+    /// Tokens of answers.
+    pub output_tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
 }
 
 /// Names a row that becomes a span.
@@ -671,6 +726,47 @@ impl Store {
     /// What the database said.
     pub async fn processes(&self) -> Result<Vec<ProcessReport>, ReadError> {
         either!(self, store => read::processes(store).await)
+    }
+
+    pub(crate) async fn transact<J: Job>(&self, job: &J) -> Result<J::Report, WriteError> {
+        either!(self, store => store.transact(job).await)
+    }
+
+    pub(crate) async fn retention(&self) -> Result<retention::Progress, ReadError> {
+        either!(self, store => retention::progress(store).await)
+    }
+
+    pub(crate) async fn first_closed(&self, from: Micros) -> Result<Option<Micros>, ReadError> {
+        either!(self, store => retention::first_closed(store, from).await)
+    }
+
+    pub(crate) async fn closed_in(
+        &self,
+        hour: Micros,
+        after: Option<&RunRow>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>, ReadError> {
+        either!(self, store => retention::closed_in(store, hour, after, limit).await)
+    }
+
+    pub(crate) async fn slim_events(&self, runs: &[RunRow]) -> Result<Vec<EventRow>, ReadError> {
+        either!(self, store => retention::slim_events(store, runs).await)
+    }
+
+    /// Aggregates of hours that begin at or after a moment, and before another.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn hours(&self, from: Micros, before: Micros) -> Result<Hours, ReadError> {
+        either!(self, store => retention::hours(store, from, before).await)
+    }
+
+    pub(crate) async fn count_prunable(
+        &self,
+        runs_before: Micros,
+        events_before: Micros,
+    ) -> Result<Prunable, ReadError> {
+        either!(self, store => retention::prunable(store, runs_before, events_before).await)
     }
 
     /// Rows and bytes.

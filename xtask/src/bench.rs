@@ -32,6 +32,8 @@ pub(crate) enum Measure {
     Import,
     /// Both with up to a million rows stored in PostgreSQL
     Growth,
+    /// What the layer costs a span outside any attempt, and propagation an activity
+    Layer,
     /// Opening long runs in the web UI and in Temporal's own, in Chromium
     Ui,
 }
@@ -47,6 +49,7 @@ impl Measure {
             Self::Store => "store",
             Self::Import => "import",
             Self::Growth => "growth",
+            Self::Layer => "layer",
             Self::Ui => "ui",
         }
     }

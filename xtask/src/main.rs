@@ -5,6 +5,7 @@ mod bench;
 mod bench_ui;
 mod cargo;
 mod chaos;
+mod dashboards;
 mod demo;
 mod error;
 mod interrupt;

@@ -12,8 +12,8 @@ use crate::tools::jaeger::Jaeger;
 use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
-use crate::tools::{Host, temporal};
-use crate::{cargo, chaos, process, say, web};
+use crate::tools::{Host, collector, prometheus, python, temporal};
+use crate::{cargo, chaos, dashboards, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -33,6 +33,14 @@ const STANDALONE_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
 const JAEGER_VARIABLE: &str = "OMNITRACE_TEST_JAEGER";
 /// And where it takes spans, by gRPC and by HTTP.
 const JAEGER_OTLP_VARIABLES: [&str; 2] = ["OMNITRACE_TEST_OTLP_GRPC", "OMNITRACE_TEST_OTLP_HTTP"];
+/// Programs that tests start by themselves: a Collector, those of Prometheus, a Python with Temporal's SDK.
+const COLLECTOR_VARIABLE: &str = "OMNITRACE_TEST_COLLECTOR_BIN";
+const PROMETHEUS_VARIABLES: [&str; 3] = [
+    "OMNITRACE_TEST_PROMETHEUS_BIN",
+    "OMNITRACE_TEST_PROMTOOL_BIN",
+    "OMNITRACE_TEST_ALERTMANAGER_BIN",
+];
+const PYTHON_VARIABLE: &str = "OMNITRACE_TEST_PYTHON_BIN";
 /// Over how many runs memory is compared, when all tests run.
 const RUNS_VARIABLE: (&str, &str) = ("OMNITRACE_TEST_RUNS", "10000");
 /// Settings of the user that must not change what a test sees.
@@ -90,6 +98,7 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
         )
     })?;
     steps.run("web UI", web::check)?;
+    steps.run("dashboards", dashboards::check)?;
     if built {
         steps.run("web UI in a browser", || {
             web::in_browser(host, &cargo::target_directory(host).join("debug/omnitrace"))
@@ -160,6 +169,12 @@ fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
         if let Some(standalone) = &temporal.standalone {
             command.env(STANDALONE_VARIABLE, standalone.address());
         }
+        command.envs(
+            temporal
+                .programs
+                .iter()
+                .map(|(name, program)| (name, program)),
+        );
         if let Some(jaeger) = &temporal.jaeger {
             let [grpc, http] = JAEGER_OTLP_VARIABLES;
             command
@@ -190,11 +205,14 @@ struct TestServers {
     ours: Option<(DevServer, PathBuf)>,
     standalone: Option<Server>,
     jaeger: Option<Jaeger>,
+    /// Programs that tests start by themselves, by variable.
+    programs: Vec<(&'static str, PathBuf)>,
 }
 
 impl TestServers {
     /// Starts them and does not wait.
     fn start(host: &Host) -> Result<Self, Error> {
+        let programs = programs(host)?;
         let given = |name| host.text(name).map(|address| (name, address));
         for (name, address) in [SERVER_VARIABLE, STANDALONE_VARIABLE]
             .into_iter()
@@ -229,6 +247,7 @@ impl TestServers {
             ours,
             standalone,
             jaeger,
+            programs,
         })
     }
 
@@ -241,6 +260,24 @@ impl TestServers {
         }
         self.jaeger.as_mut().map_or(Ok(()), Jaeger::wait_ready)
     }
+}
+
+/// The programs that tests start by themselves, but for those that the caller names.
+fn programs(host: &Host) -> Result<Vec<(&'static str, PathBuf)>, Error> {
+    let lacks = |name: &str| host.text(name).is_none();
+    let mut programs = Vec::new();
+    if lacks(COLLECTOR_VARIABLE) {
+        programs.push((COLLECTOR_VARIABLE, collector::resolve(host)?));
+    }
+    if PROMETHEUS_VARIABLES.into_iter().any(lacks) {
+        let found = prometheus::resolve(host)?;
+        let found = [found.prometheus, found.promtool, found.alertmanager];
+        programs.extend(PROMETHEUS_VARIABLES.into_iter().zip(found));
+    }
+    if lacks(PYTHON_VARIABLE) {
+        programs.push((PYTHON_VARIABLE, python::resolve(host)?));
+    }
+    Ok(programs)
 }
 
 fn start_postgres(host: &Host) -> Result<Option<PostgresServer>, Error> {

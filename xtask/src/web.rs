@@ -25,13 +25,7 @@ pub(crate) fn require_packages() -> Result<(), Error> {
             "no npm: install Node.js 20.19 or later for the web UI".to_owned(),
         ));
     }
-    let folder = folder();
-    if !is_installed(&folder) {
-        // Not `npm ci`: it refuses a lock file that lacks the optional packages of other systems, which
-        // not every registry has.
-        npm(&folder, &["install", "--no-audit", "--no-fund"])?;
-    }
-    Ok(())
+    install(&folder())
 }
 
 /// As [`run`], and fails if what is there was made of other sources. Without Node.js nothing is built:
@@ -101,8 +95,18 @@ fn folder() -> PathBuf {
     cargo::root().join("web")
 }
 
-fn has_npm() -> Result<bool, Error> {
+pub(crate) fn has_npm() -> Result<bool, Error> {
     process::works(Path::new("npm"), &["--version"])
+}
+
+/// Gets the packages of a folder, unless they are there.
+pub(crate) fn install(folder: &Path) -> Result<(), Error> {
+    if is_installed(folder) {
+        return Ok(());
+    }
+    // Not `npm ci`: it refuses a lock file that lacks the optional packages of other systems, which not
+    // every registry has.
+    npm(folder, &["install", "--no-audit", "--no-fund"])
 }
 
 /// Whether the packages are those of the lock file.
@@ -112,7 +116,7 @@ fn is_installed(folder: &Path) -> bool {
     matches!((installed, changed("package-lock.json")), (Ok(a), Ok(b)) if a >= b)
 }
 
-fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
+pub(crate) fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Error> {
     process::expect(
         process::run(&mut npm_command(folder, arguments))?,
         &format!("npm {}", arguments.join(" ")),

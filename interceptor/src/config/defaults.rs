@@ -2,6 +2,7 @@
 //!
 //! Invariant: each default lies within its range.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 /// Recording is on.
@@ -51,6 +52,10 @@ pub const DEFAULT_SERVICE_NAME: &str = "unknown_service";
 pub const DEFAULT_TELEMETRY_ENABLED: bool = false;
 /// Port of the Prometheus endpoint.
 pub const DEFAULT_PROM_EXPORT_PORT: u16 = 9090;
+/// Nobody but this machine can ask it.
+pub const DEFAULT_PROMETHEUS_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Milliseconds between two exports of metrics.
+pub const DEFAULT_METRIC_EXPORT_INTERVAL_MS: u64 = 60_000;
 /// Milliseconds of one export.
 pub const DEFAULT_OTLP_TIMEOUT_MS: u64 = 10_000;
 /// Attributes, events or links of a span.

@@ -23,5 +23,7 @@ pub use env::Env;
 pub use finding::{Finding, FindingKind};
 pub use secret::Secret;
 pub use settings::{DatabaseTarget, Settings};
-pub use telemetry::{Backend, Batching, Endpoint, Otlp, OtlpProtocol, SpanLimits, Telemetry};
+pub use telemetry::{
+    Backend, Batching, Endpoint, Otlp, OtlpMetrics, OtlpProtocol, SpanLimits, Telemetry,
+};
 pub use variables::{Shown, VARIABLES, Variable};

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::defaults::*;
@@ -13,7 +14,8 @@ use super::reader::{Number, Reader};
 use super::secret::Secret;
 use super::variables::{self as v, Variable};
 
-const NO_SPANS: &str = "no spans are sent";
+const NO_OTLP: &str = "nothing is sent to a collector";
+const NO_ENDPOINT: &str = "no Prometheus endpoint is opened";
 
 /// A place that telemetry goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +23,7 @@ const NO_SPANS: &str = "no spans are sent";
 pub enum Backend {
     /// Metrics at a Prometheus endpoint.
     Prom,
-    /// Spans to an OTLP endpoint.
+    /// Spans and metrics to an OTLP endpoint.
     Otel,
 }
 
@@ -63,14 +65,38 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// The exporter of spans.
+/// The exporter of spans and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Otlp {
-    /// Base address; with HTTP, `/v1/traces` is added to it.
+    /// Base address; with HTTP, `/v1/traces` or `/v1/metrics` is added to it.
     pub endpoint: Option<Endpoint>,
     /// Address of spans as it is; goes before the other.
     pub traces_endpoint: Option<Endpoint>,
+    /// How spans are sent.
+    pub protocol: OtlpProtocol,
+    /// Headers sent along with spans.
+    pub headers: Vec<(String, Secret)>,
+    /// Longest time of one export of spans, in milliseconds.
+    pub timeout_ms: u64,
+    /// Whether gzip is used for spans.
+    pub gzip: bool,
+    /// The same of metrics.
+    pub metrics: OtlpMetrics,
+    /// Certificates that the endpoint is checked against.
+    pub certificate: Option<PathBuf>,
+    /// Certificate shown to the endpoint.
+    pub client_certificate: Option<PathBuf>,
+    /// Private key of that certificate.
+    pub client_key: Option<PathBuf>,
+}
+
+/// Where metrics are sent otherwise than spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OtlpMetrics {
+    /// Address of metrics as it is; goes before the base address.
+    pub endpoint: Option<Endpoint>,
     /// How they are sent.
     pub protocol: OtlpProtocol,
     /// Headers sent along.
@@ -79,12 +105,8 @@ pub struct Otlp {
     pub timeout_ms: u64,
     /// Whether gzip is used.
     pub gzip: bool,
-    /// Certificates that the endpoint is checked against.
-    pub certificate: Option<PathBuf>,
-    /// Certificate shown to the endpoint.
-    pub client_certificate: Option<PathBuf>,
-    /// Private key of that certificate.
-    pub client_key: Option<PathBuf>,
+    /// Time between two exports, in milliseconds.
+    pub interval_ms: u64,
 }
 
 /// How much of a span is exported.
@@ -129,7 +151,9 @@ pub struct Telemetry {
     pub backends: BTreeSet<Backend>,
     /// Port of the Prometheus endpoint; `None` opens none.
     pub prom_port: Option<u16>,
-    /// The exporter of spans.
+    /// Address of this machine that it is opened at.
+    pub prom_host: IpAddr,
+    /// The exporter of spans and metrics.
     pub otlp: Otlp,
     /// Attributes of every span and metric; the service name is beside them, in the settings.
     pub resource_attributes: Vec<(String, String)>,
@@ -145,6 +169,11 @@ impl Telemetry {
         self.enabled && self.backends.contains(&Backend::Otel)
     }
 
+    /// Whether anything is measured.
+    pub fn measures(&self) -> bool {
+        self.enabled && !self.backends.is_empty()
+    }
+
     /// Reads all of it.
     pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let enabled = r.boolean(
@@ -154,13 +183,16 @@ impl Telemetry {
         );
         let mut backends = backends(r);
         let prom_port = r
-            .parsed(
-                v::PROM_EXPORT_PORT,
-                None,
-                "no Prometheus endpoint is opened",
-                |text| Some(Some(text.parse().ok().filter(|port: &u16| *port > 0)?)),
-            )
+            .parsed(v::PROM_EXPORT_PORT, None, NO_ENDPOINT, |text| {
+                Some(Some(text.parse().ok().filter(|port: &u16| *port > 0)?))
+            })
             .unwrap_or(Some(DEFAULT_PROM_EXPORT_PORT));
+        let prom_host = r
+            .parsed(v::PROMETHEUS_HOST, None, NO_ENDPOINT, |text| match text {
+                "localhost" => Some(Some(DEFAULT_PROMETHEUS_HOST)),
+                _ => Some(Some(text.parse().ok()?)),
+            })
+            .unwrap_or(Some(DEFAULT_PROMETHEUS_HOST));
         let (otlp, usable) = Otlp::read(r);
         if !usable {
             backends.remove(&Backend::Otel);
@@ -176,7 +208,8 @@ impl Telemetry {
         let telemetry = Self {
             enabled,
             backends,
-            prom_port,
+            prom_port: prom_port.filter(|_| prom_host.is_some()),
+            prom_host: prom_host.unwrap_or(DEFAULT_PROMETHEUS_HOST),
             otlp,
             resource_attributes,
             span_limits: SpanLimits::read(r),
@@ -193,6 +226,8 @@ impl Telemetry {
     fn note_unused_endpoint(&self, r: &mut Reader<'_>) {
         let set = if self.otlp.traces_endpoint.is_some() {
             v::OTLP_TRACES_ENDPOINT
+        } else if self.otlp.metrics.endpoint.is_some() {
+            v::OTLP_METRICS_ENDPOINT
         } else if self.otlp.endpoint.is_none() {
             return;
         } else if r.raw(v::OTLP_ENDPOINT).is_some() {
@@ -201,10 +236,11 @@ impl Telemetry {
             v::OTLP_ENDPOINT_ALIAS
         };
         if !self.enabled {
-            let what = "is set and TELEMETRY_ENABLED is not true: no spans are sent";
+            let what = "is set and TELEMETRY_ENABLED is not true: nothing is sent to a collector";
             r.findings.push(Finding::note(set, what));
         } else if !self.backends.contains(&Backend::Otel) {
-            let what = "is set and TELEMETRY_BACKEND has no usable otel: no spans are sent";
+            let what =
+                "is set and TELEMETRY_BACKEND has no usable otel: nothing is sent to a collector";
             r.findings.push(Finding::note(set, what));
         }
     }
@@ -238,20 +274,24 @@ impl Otlp {
             part.flatten()
         };
         let mut endpoint = |r: &mut Reader<'_>, variable| {
-            keep(r.parsed(variable, None, NO_SPANS, |text| {
+            keep(r.parsed(variable, None, NO_OTLP, |text| {
                 Endpoint::parse(text).map(Some)
             }))
         };
         let traces_endpoint = endpoint(r, v::OTLP_TRACES_ENDPOINT);
+        let metrics_endpoint = endpoint(r, v::OTLP_METRICS_ENDPOINT);
         let main = endpoint(r, v::OTLP_ENDPOINT);
         let alias = endpoint(r, v::OTLP_ENDPOINT_ALIAS);
 
         let protocol = specific(
             r,
-            v::OTLP_TRACES_PROTOCOL,
-            v::OTLP_PROTOCOL,
+            [
+                v::OTLP_TRACES_PROTOCOL,
+                v::OTLP_METRICS_PROTOCOL,
+                v::OTLP_PROTOCOL,
+            ],
             |r, variable| {
-                r.parsed(variable, None, NO_SPANS, |text| {
+                r.parsed(variable, None, NO_OTLP, |text| {
                     match text.to_ascii_lowercase().as_str() {
                         "grpc" => Some(Some(OtlpProtocol::Grpc)),
                         "http/protobuf" => Some(Some(OtlpProtocol::HttpProtobuf)),
@@ -260,19 +300,34 @@ impl Otlp {
                 })
             },
         );
-        usable &= protocol != Some(None);
-        let headers = specific(r, v::OTLP_TRACES_HEADERS, v::OTLP_HEADERS, |r, variable| {
-            r.secret_pairs(variable, NO_SPANS)
-        });
-        usable &= headers != Some(None);
+        usable &= !protocol.contains(&Some(None));
+        let headers = specific(
+            r,
+            [
+                v::OTLP_TRACES_HEADERS,
+                v::OTLP_METRICS_HEADERS,
+                v::OTLP_HEADERS,
+            ],
+            |r, variable| r.secret_pairs(variable, NO_OTLP),
+        );
+        usable &= !headers.contains(&Some(None));
         let timeout = Number::limit(MILLIS_RANGE, DEFAULT_OTLP_TIMEOUT_MS);
-        let timeout_ms = specific(r, v::OTLP_TRACES_TIMEOUT, v::OTLP_TIMEOUT, |r, variable| {
-            r.number(variable, &timeout, parse::whole)
-        });
+        let timeout_ms = specific(
+            r,
+            [
+                v::OTLP_TRACES_TIMEOUT,
+                v::OTLP_METRICS_TIMEOUT,
+                v::OTLP_TIMEOUT,
+            ],
+            |r, variable| r.number(variable, &timeout, parse::whole),
+        );
         let gzip = specific(
             r,
-            v::OTLP_TRACES_COMPRESSION,
-            v::OTLP_COMPRESSION,
+            [
+                v::OTLP_TRACES_COMPRESSION,
+                v::OTLP_METRICS_COMPRESSION,
+                v::OTLP_COMPRESSION,
+            ],
             |r, variable| {
                 r.parsed(variable, false, "nothing is compressed", |text| match text
                     .to_ascii_lowercase()
@@ -285,17 +340,33 @@ impl Otlp {
             },
         );
         let mut file = |r: &mut Reader<'_>, variable| {
-            let path = r.path(variable, NO_SPANS);
+            let path = r.path(variable, NO_OTLP);
             usable &= path != Some(None);
             path.flatten()
         };
+        let interval = Number::neutral(MILLIS_RANGE, DEFAULT_METRIC_EXPORT_INTERVAL_MS);
+        let interval_ms = r.number(v::METRIC_EXPORT_INTERVAL, &interval, parse::whole);
+        let [protocol, metrics_protocol] =
+            protocol.map(|chosen| chosen.flatten().unwrap_or(OtlpProtocol::HttpProtobuf));
+        let [headers, metrics_headers] = headers.map(|chosen| chosen.flatten().unwrap_or_default());
+        let [timeout_ms, metrics_timeout_ms] =
+            timeout_ms.map(|chosen| chosen.unwrap_or(DEFAULT_OTLP_TIMEOUT_MS));
+        let [gzip, metrics_gzip] = gzip.map(|chosen| chosen.unwrap_or(false));
         let otlp = Self {
             endpoint: main.or(alias),
             traces_endpoint,
-            protocol: protocol.flatten().unwrap_or(OtlpProtocol::HttpProtobuf),
-            headers: headers.flatten().unwrap_or_default(),
-            timeout_ms: timeout_ms.unwrap_or(DEFAULT_OTLP_TIMEOUT_MS),
-            gzip: gzip.unwrap_or(false),
+            protocol,
+            headers,
+            timeout_ms,
+            gzip,
+            metrics: OtlpMetrics {
+                endpoint: metrics_endpoint,
+                protocol: metrics_protocol,
+                headers: metrics_headers,
+                timeout_ms: metrics_timeout_ms,
+                gzip: metrics_gzip,
+                interval_ms: interval_ms.unwrap_or(DEFAULT_METRIC_EXPORT_INTERVAL_MS),
+            },
             certificate: file(r, v::OTLP_CERTIFICATE),
             client_certificate: file(r, v::OTLP_CLIENT_CERTIFICATE),
             client_key: file(r, v::OTLP_CLIENT_KEY),
@@ -304,16 +375,15 @@ impl Otlp {
     }
 }
 
-/// The variable of spans, else the one of all signals. Both are read, so that both are checked.
-fn specific<T>(
+/// The variable of spans, and that of metrics, else the one of all signals. All are read, so that all
+/// are checked.
+fn specific<T: Clone>(
     r: &mut Reader<'_>,
-    traces: &Variable,
-    all: &Variable,
+    variables: [&Variable; 3],
     read: impl Fn(&mut Reader<'_>, &Variable) -> Option<T>,
-) -> Option<T> {
-    let traces = read(r, traces);
-    let all = read(r, all);
-    traces.or(all)
+) -> [Option<T>; 2] {
+    let [traces, metrics, all] = variables.map(|variable| read(r, variable));
+    [traces.or_else(|| all.clone()), metrics.or(all)]
 }
 
 impl SpanLimits {

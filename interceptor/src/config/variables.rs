@@ -123,6 +123,8 @@ variables! {
     TELEMETRY_BACKEND = var("TELEMETRY_BACKEND", "noop", "a comma list of noop, prom and otel",
         "Where telemetry goes: nowhere, to a Prometheus endpoint, to an OTLP endpoint.");
     PROM_EXPORT_PORT = var("PROM_EXPORT_PORT", "9090", "a port from 1 to 65535", "Port of the Prometheus endpoint.");
+    PROMETHEUS_HOST = var("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1", "an IP address, as 0.0.0.0 for all",
+        "Address of this machine that the Prometheus endpoint is opened at.");
     OTEL_SERVICE_NAME = var("OTEL_SERVICE_NAME", "unknown_service", "one line of at most 255 characters",
         "Name of the service; goes before service.name in OTEL_RESOURCE_ATTRIBUTES.");
     OTEL_RESOURCE_ATTRIBUTES = var("OTEL_RESOURCE_ATTRIBUTES", "", HEADERS,
@@ -132,24 +134,36 @@ variables! {
         "The sample rate, where OMNITRACE_SAMPLE_RATE is unset.");
     OTEL_TRACES_SAMPLER_ARG = var("OTEL_TRACES_SAMPLER_ARG", "1.0", "a number from 0 to 1, as 0.1",
         "The rate of the sampler traceidratio.");
-    OTLP_ENDPOINT = var("OTEL_EXPORTER_OTLP_ENDPOINT", "", URL, "Where spans are sent.").shown(Shown::Url);
+    OTLP_ENDPOINT = var("OTEL_EXPORTER_OTLP_ENDPOINT", "", URL, "Where spans and metrics are sent.").shown(Shown::Url);
     OTLP_ENDPOINT_ALIAS = var("OTEL_EXPORTER_ENDPOINT", "", URL,
         "Alias of OTEL_EXPORTER_OTLP_ENDPOINT, which goes before it.").shown(Shown::Url);
     OTLP_TRACES_ENDPOINT = var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", URL,
         "Where spans are sent, with its full path; goes before OTEL_EXPORTER_OTLP_ENDPOINT.").shown(Shown::Url);
-    OTLP_PROTOCOL = var("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", PROTOCOLS, "How spans are sent.");
+    OTLP_METRICS_ENDPOINT = var("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "", URL,
+        "Where metrics are sent, with its full path; goes before OTEL_EXPORTER_OTLP_ENDPOINT.").shown(Shown::Url);
+    OTLP_PROTOCOL = var("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", PROTOCOLS, "How spans and metrics are sent.");
     OTLP_TRACES_PROTOCOL = var("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "", PROTOCOLS,
         "Goes before OTEL_EXPORTER_OTLP_PROTOCOL.");
+    OTLP_METRICS_PROTOCOL = var("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "", PROTOCOLS,
+        "The same for metrics.");
     OTLP_HEADERS = var("OTEL_EXPORTER_OTLP_HEADERS", "", HEADERS,
-        "Headers sent with spans, often with a token.").shown(Shown::Never);
+        "Headers sent with spans and metrics, often with a token.").shown(Shown::Never);
     OTLP_TRACES_HEADERS = var("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "", HEADERS,
         "Goes before OTEL_EXPORTER_OTLP_HEADERS.").shown(Shown::Never);
+    OTLP_METRICS_HEADERS = var("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "", HEADERS,
+        "The same for metrics.").shown(Shown::Never);
     OTLP_TIMEOUT = var("OTEL_EXPORTER_OTLP_TIMEOUT", "10000", MILLIS, "Longest time of one export.");
     OTLP_TRACES_TIMEOUT = var("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "", MILLIS,
         "Goes before OTEL_EXPORTER_OTLP_TIMEOUT.");
+    OTLP_METRICS_TIMEOUT = var("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "", MILLIS,
+        "The same for metrics.");
     OTLP_COMPRESSION = var("OTEL_EXPORTER_OTLP_COMPRESSION", "none", COMPRESSIONS, "Compression of what is sent.");
     OTLP_TRACES_COMPRESSION = var("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "", COMPRESSIONS,
         "Goes before OTEL_EXPORTER_OTLP_COMPRESSION.");
+    OTLP_METRICS_COMPRESSION = var("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "", COMPRESSIONS,
+        "The same for metrics.");
+    METRIC_EXPORT_INTERVAL = var("OTEL_METRIC_EXPORT_INTERVAL", "60000", MILLIS,
+        "Time between two exports of metrics.");
     OTLP_CERTIFICATE = var("OTEL_EXPORTER_OTLP_CERTIFICATE", "", "the path of a file",
         "Certificates that the endpoint is checked against.");
     OTLP_CLIENT_CERTIFICATE = var("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "", "the path of a file",
@@ -174,8 +188,15 @@ variables! {
         "a whole number from 1 to OTEL_BSP_MAX_QUEUE_SIZE", "Spans of one batch.");
 }
 
-/// Read by `omnitrace serve` alone.
-const OF_THE_SERVER: [&str; 3] = ["OMNITRACE_DASHBOARDS", "OMNITRACE_LISTEN", "OMNITRACE_UI"];
+/// Read by `omnitrace serve` and `omnitrace prune` alone.
+const OF_THE_SERVER: [&str; 6] = [
+    "OMNITRACE_DASHBOARDS",
+    "OMNITRACE_LISTEN",
+    "OMNITRACE_RETENTION_EVENTS_DAYS",
+    "OMNITRACE_RETENTION_HOURLY_DAYS",
+    "OMNITRACE_RETENTION_RUNS_DAYS",
+    "OMNITRACE_UI",
+];
 
 /// One finding for each name that looks like a variable of OmniTrace and is none.
 pub(super) fn unknown<'a>(names: impl IntoIterator<Item = &'a OsStr>) -> Vec<Finding> {

@@ -61,6 +61,7 @@ impl Activity {
     fn row(&self, run: &RunKey, started: &Started, seen: AttemptSeen, policy: &Policy) -> EventRow {
         let attempt = Attempt {
             trace_id: None,
+            stranger: None,
             run: run.clone(),
             step: self.step.clone(),
             activity_type: self.activity_type.clone(),

@@ -12,6 +12,7 @@ use omnitrace_store::{Batch, ReadError, Repair, Store, WriteError, WriteReport};
 
 use super::{HistoryRows, Server, ServerError};
 use crate::config::Settings;
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::sampling::{self, Sampling};
 
@@ -55,6 +56,8 @@ pub enum Standing {
     Different(Vec<Difference>),
     /// The server has no history of it.
     Unknown,
+    /// It closed so long ago that its rows are deleted, or about to be.
+    Pruned,
 }
 
 /// What was done for a run.
@@ -96,6 +99,7 @@ pub struct Healer {
     policy: Arc<Policy>,
     sampling: Sampling,
     slow_ms: i64,
+    metrics: Metrics,
 }
 
 /// A run as the store has it.
@@ -111,6 +115,10 @@ impl HistoryRows {
     /// # Errors
     /// When the store does not take a batch. Those before it are stored.
     pub async fn write(self, store: &Store) -> Result<WriteReport, WriteError> {
+        self.measured(store, &Metrics::default()).await
+    }
+
+    async fn measured(self, store: &Store, metrics: &Metrics) -> Result<WriteReport, WriteError> {
         let mut batch = Batch {
             runs: vec![self.run],
             seen: self.seen,
@@ -123,7 +131,9 @@ impl HistoryRows {
             if batch.is_empty() {
                 return Ok(done);
             }
-            done += store.write(&batch).await?;
+            let report = store.write(&batch).await?;
+            metrics.closed(&batch, &report.closings);
+            done += report;
             batch = Batch::default();
         }
     }
@@ -144,7 +154,13 @@ impl Healer {
                 rate: settings.sample_rate,
             },
             slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
+            metrics: Metrics::default(),
         }
+    }
+
+    /// What it closes is measured.
+    pub(super) fn measured(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The server that is asked.
@@ -181,12 +197,13 @@ impl Healer {
                 Healed::Recorded
             }
             (Standing::Open, Some(stored)) if stored.run.source < Source::Live => {
-                history.write(&self.store).await?;
+                history.measured(&self.store, &self.metrics).await?;
                 Healed::Repaired
             }
             (Standing::Different(_), Some(_)) => {
                 // What only lags behind is healed by merging; what is wrong is replaced.
-                history.clone().write(&self.store).await?;
+                let merging = history.clone();
+                merging.measured(&self.store, &self.metrics).await?;
                 if let Some(stored) = self.stored(run).await? {
                     let left = differences(&stored, &history)?;
                     if !left.is_empty() || stored.run.incomplete {
@@ -242,9 +259,11 @@ impl Healer {
         let stored = self.stored(run).await?;
         let sampled_by = self.sampled_by(&history);
         history.run.sampled_by = sampled_by.unwrap_or(history.run.sampled_by);
+        let sealed_through = self.store.sealed_through().await?;
         let standing = match &stored {
             None if sampled_by.is_none() => Standing::LeftOut,
             _ if history.run.phase < Phase::Closed => Standing::Open,
+            _ if history.run.closed_at < Some(sealed_through) => Standing::Pruned,
             None => Standing::Missing,
             Some(stored) => {
                 let differences = differences(stored, &history)?;
@@ -286,7 +305,7 @@ impl Healer {
             run: history.run.clone(),
             events: history.events.clone(),
         });
-        history.write(&self.store).await?;
+        history.measured(&self.store, &self.metrics).await?;
         if let Some(repair) = left {
             self.store.repair(&repair).await?;
         }

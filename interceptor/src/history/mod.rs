@@ -11,6 +11,7 @@ mod background;
 mod codec;
 #[cfg(feature = "connect")]
 mod connect;
+mod depths;
 mod events;
 mod failures;
 mod format;

@@ -11,11 +11,12 @@ use temporalio_client::tonic::{self, Code, IntoRequest};
 use temporalio_client::{Client, NamespacedClient};
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution,
-    enums::v1::WorkflowExecutionStatus,
+    enums::v1::{TaskQueueKind, TaskQueueType, WorkflowExecutionStatus},
     history::v1::HistoryEvent,
+    taskqueue::v1::TaskQueue,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
-        DescribeNamespaceRequest, DescribeWorkflowExecutionRequest,
+        DescribeNamespaceRequest, DescribeTaskQueueRequest, DescribeWorkflowExecutionRequest,
         GetWorkflowExecutionHistoryRequest, ListWorkflowExecutionsRequest,
     },
 };
@@ -108,6 +109,29 @@ impl Server {
             }
             Err(status) => Err(status.into()),
         }
+    }
+
+    /// Tasks of a queue that wait for a worker, by the server's count.
+    pub(super) async fn backlog(
+        &self,
+        task_queue: &str,
+        kind: TaskQueueType,
+    ) -> Result<u64, ServerError> {
+        let request = DescribeTaskQueueRequest {
+            namespace: self.namespace.clone(),
+            task_queue: Some(TaskQueue {
+                name: task_queue.to_owned(),
+                kind: TaskQueueKind::Normal.into(),
+                ..TaskQueue::default()
+            }),
+            task_queue_type: kind.into(),
+            report_stats: true,
+            ..DescribeTaskQueueRequest::default()
+        };
+        let mut client = self.client.clone();
+        let answer = client.describe_task_queue(request.into_request()).await?;
+        let stats = answer.into_inner().stats.unwrap_or_default();
+        Ok(stats.approximate_backlog_count.try_into().unwrap_or(0))
     }
 
     /// The runs that a visibility query finds; an empty one finds all.

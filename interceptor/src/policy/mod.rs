@@ -38,9 +38,10 @@ mod scrub;
 mod tests;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use cap::{OFFERED_ATTEMPTS, OFFERED_INNER_EVENTS, offered_attempt, offered_inner};
 pub use category::{CategoryError, CategoryRules};
@@ -286,25 +287,40 @@ impl Policy {
                 .iter()
                 .fold(0_u32, |sum, (_, part)| sum.saturating_add(count(part)))
         };
-        let fields: Map<String, Value> = parts
+        // Of two parts with one name the last stays.
+        let mut fields: BTreeMap<&str, &Value> = parts
             .iter()
-            .map(|(name, part)| ((*name).to_owned(), part.value.clone()))
+            .map(|(name, part)| (*name, &part.value))
             .collect();
         let hashed = sum(Redacted::hashed);
         let mut truncated = sum(Redacted::truncated);
-        // Of two parts with one name the last stays.
         let same_name = u32::try_from(parts.len() - fields.len()).unwrap_or(u32::MAX);
         let dropped = sum(Redacted::dropped).saturating_add(same_name);
-        let mut data = Value::Object(fields);
         // Room for `_redaction` with the largest counts that there are.
         let largest = summary(u32::MAX, u32::MAX, u32::MAX);
         let room = self.max_event_bytes - (json_len(&largest) + fit::field_len("_redaction"));
-        let size = json_len(&data);
-        fit(&mut data, size, room, &mut truncated);
-        if let Value::Object(fields) = &mut data {
-            fields.insert("_redaction".to_owned(), summary(dropped, hashed, truncated));
+        let inner: usize = (fields.iter())
+            .map(|(name, value)| fit::field_len(name) + json_len(value))
+            .sum();
+        let size = inner + 1;
+        let mut cut = Value::Null;
+        if size > room {
+            let owned = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).clone()));
+            cut = Value::Object(owned.collect());
+            fit(&mut cut, size, room, &mut truncated);
         }
-        Some(data.to_string())
+        if let Value::Object(cut) = &cut {
+            fields = cut
+                .iter()
+                .map(|(name, value)| (name.as_str(), value))
+                .collect();
+        }
+        let summary = summary(dropped, hashed, truncated);
+        fields.insert("_redaction", &summary);
+        // Maps with names of text are always JSON.
+        serde_json::to_string(&fields).ok()
     }
 
     /// Whose content the arguments of an activity are, by the rules on its type.

@@ -45,6 +45,9 @@ static ELEMENT: LazyLock<Regex> =
 
 /// Replaces the values of names that the rules drop.
 pub(super) fn scrub<'t>(text: &'t str, rules: &FieldRules) -> Cow<'t, str> {
+    if !text.bytes().any(|b| matches!(b, b'=' | b':' | b'-' | b'<')) {
+        return Cow::Borrowed(text);
+    }
     let text = assignments(text, rules);
     let text = replace_with(&FLAG, text, |c| {
         let name = &c[2];

@@ -26,6 +26,7 @@ use crate::attempt::{Attempt, AttemptEnd, AttemptSeen, Current, Standalone};
 use crate::clock;
 use crate::counters::Counter;
 use crate::omnitrace::Recording;
+use crate::propagation;
 use crate::queue::{Observation, Queue, Subject};
 
 /// Outputs beyond this are not recorded with the attempt; the step has them from the workflow.
@@ -54,7 +55,9 @@ impl ActivityRecorder {
 
     fn attempt(&self, input: &ExecuteActivityInput) -> Attempt {
         let info = input.activity_info();
-        let header = StepHeader::read(input.headers()).unwrap_or_default();
+        let header = StepHeader::read(input.headers());
+        let is_recorded = header.is_some();
+        let header = header.unwrap_or_default();
         let caller = tracer_data::read(input.headers()).unwrap_or_else(|_| {
             self.queue.counters().add(Counter::HeadersMalformed, 1);
             None
@@ -65,8 +68,12 @@ impl ActivityRecorder {
             }
             _ => standalone(info),
         };
+        let stranger = (caller.as_ref())
+            .filter(|_| !is_recorded && standalone.is_none())
+            .map(propagation::traceparent);
         Attempt {
             run,
+            stranger,
             step: Step::nth_use(&info.activity_id, header.nth_use.unwrap_or(1)),
             activity_type: info.activity_type.clone(),
             attempt: info.attempt.max(1),

@@ -104,7 +104,7 @@ impl WorkerPlugin for OmniTracePlugin {
             None => (DEFAULT_NAMESPACE.to_owned(), None),
         };
         let origin = Origin::new(namespace, converter, None);
-        options.worker_interceptor(WorkerRecorder::new(origin, recording.queue.clone()));
+        options.worker_interceptor(WorkerRecorder::new(origin, recording));
         options.activity_inbound_interceptor(ActivityRecorder::new(recording));
         options.workflow_interceptor(workflow::constructor(recording.sampling, None));
         Ok(())
@@ -154,7 +154,7 @@ impl WorkerPlugin for ReplayPlugin {
                 Some(self.run.clone()),
             );
             origin.set_task_queue(&options.task_queue);
-            options.worker_interceptor(WorkerRecorder::new(origin, recording.queue.clone()));
+            options.worker_interceptor(WorkerRecorder::new(origin, recording));
             options.workflow_interceptor(workflow::constructor(
                 recording.sampling,
                 Some(self.run.clone()),
@@ -167,7 +167,7 @@ impl WorkerPlugin for ReplayPlugin {
 /// The parts of the plugin for those who register them one by one.
 pub(crate) fn worker_recorder(recording: &Recording, namespace: &str) -> WorkerRecorder {
     let origin = Origin::new(namespace.to_owned(), None, None);
-    WorkerRecorder::new(origin, recording.queue.clone())
+    WorkerRecorder::new(origin, recording)
 }
 
 pub(crate) fn activity_recorder(recording: &Recording) -> ActivityRecorder {

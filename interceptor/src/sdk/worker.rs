@@ -22,6 +22,8 @@ use temporalio_sdk::{
 };
 
 use super::Seen;
+use crate::history::Background;
+use crate::omnitrace::Recording;
 use crate::queue::{Observation, Queue, Subject};
 use crate::tracker::WorkerId;
 
@@ -89,13 +91,15 @@ impl Origin {
 pub struct WorkerRecorder {
     origin: Arc<Origin>,
     queue: Queue,
+    background: Background,
 }
 
 impl WorkerRecorder {
-    pub(crate) fn new(origin: Origin, queue: Queue) -> Self {
+    pub(crate) fn new(origin: Origin, recording: &Recording) -> Self {
         Self {
             origin: Arc::new(origin),
-            queue,
+            queue: recording.queue.clone(),
+            background: recording.background.clone(),
         }
     }
 }
@@ -124,7 +128,11 @@ impl WorkerInterceptor for WorkerRecorder {
         input: RunWorkerInput<'a>,
         next: Next<'a, RunWorkerInput<'a>, LocalBoxFuture<'a, Result<(), WorkerRunError>>>,
     ) -> LocalBoxFuture<'a, Result<(), WorkerRunError>> {
-        self.origin.set_task_queue(input.worker.task_queue());
+        let task_queue = input.worker.task_queue();
+        self.origin.set_task_queue(task_queue);
+        if self.origin.fixed_run.is_none() {
+            self.background.queue(&self.origin.namespace, task_queue);
+        }
         next.run(input)
     }
 

@@ -87,6 +87,8 @@ pub(crate) struct Exporter {
     sweep_at: Instant,
     probed: bool,
     refusals: Refusals,
+    /// Whether the collector took what it was sent last.
+    up: Option<bool>,
     running: Option<JoinHandle<Done>>,
 }
 
@@ -107,10 +109,7 @@ impl Exporter {
         let batching = settings.telemetry.batching.clone();
         let kit = Kit {
             collector,
-            shape: SpanShape {
-                limits: settings.telemetry.span_limits.clone(),
-                content: settings.capture_content,
-            },
+            shape: SpanShape::new(settings),
             batching,
             holder: holder.to_owned(),
             counters,
@@ -124,6 +123,7 @@ impl Exporter {
             sweep_at: Instant::now(),
             probed: false,
             refusals: Refusals::none(),
+            up: None,
             running: None,
         })
     }
@@ -139,6 +139,11 @@ impl Exporter {
 
     pub(crate) fn breaker(&self) -> Breaker {
         self.refusals.breaker(self.running.is_some())
+    }
+
+    /// Whether the collector took what it was sent last, if anything was.
+    pub(crate) fn up(&self) -> Option<bool> {
+        self.up
     }
 
     /// Rows that closed with a write, and where they are.
@@ -266,6 +271,9 @@ impl Exporter {
                 if more {
                     self.sweep_at = Instant::now();
                 }
+                if !matches!(work, Work::Sweep) {
+                    self.up = Some(true);
+                }
                 self.refusals.clear();
                 return;
             }
@@ -273,6 +281,7 @@ impl Exporter {
         };
         let error = match trouble {
             Trouble::Collector(error) => {
+                self.up = Some(false);
                 if self.kit.counters.get(Counter::ExportErrors) == 0 {
                     tracing::warn!(
                         collector = self.kit.collector.shown, %error,
@@ -394,20 +403,7 @@ impl Kit {
     /// Sends spans. Of those that the collector will never take, each costs itself alone.
     async fn deliver(&self, spans: Vec<SpanData>) -> Result<(), Trouble> {
         let all = spans.len() as u64;
-        let mut dropped = 0;
-        match self.collector.send(spans.clone()).await {
-            Ok(()) => {}
-            Err(CollectorError::Refused(_)) if all > 0 => {
-                for span in spans {
-                    match self.collector.send(vec![span]).await {
-                        Ok(()) => {}
-                        Err(CollectorError::Refused(_)) => dropped += 1,
-                        Err(error) => return Err(Trouble::Collector(error)),
-                    }
-                }
-            }
-            Err(error) => return Err(Trouble::Collector(error)),
-        }
+        let dropped = (self.collector.deliver(spans).await).map_err(Trouble::Collector)?;
         self.counters.add(Counter::SpansExported, all - dropped);
         self.counters.add(Counter::SpansDropped, dropped);
         Ok(())

@@ -6,10 +6,16 @@
 mod collector;
 mod exporter;
 mod names;
+mod request;
+mod resend;
 mod span;
 
 pub use collector::CollectorError;
+pub(crate) use collector::{MetricCollector, resource};
 pub(crate) use exporter::{Done, Exporter, grace};
+pub(crate) use names::SCOPE;
+pub(crate) use request::{Answer, RequestSeen, request_span};
+pub use resend::Resender;
 pub(crate) use span::{OfRun, SpanShape, event_span, run_span};
 
 use crate::config::Settings;

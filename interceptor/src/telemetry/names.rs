@@ -1,6 +1,6 @@
 //! Every name that our spans carry: of spans, attributes and events.
 //!
-//! Invariant: no other file spells one. Names are those of Temporal's own integrations, of current
+//! Invariant: no other file spells one, but for those that `tracing` told (`layer/conventions.rs`). Names are those of Temporal's own integrations, of current
 //! OpenTelemetry conventions, and of OmniTrace's own `workflow.*`, `node.*` and `execution.*`; like
 //! columns they are a promise.
 
@@ -93,6 +93,14 @@ pub(super) const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub(super) const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 pub(super) const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
 pub(super) const DB_OPERATION_NAME: &str = "db.operation.name";
+
+// Requests.
+pub(super) const HTTP_METHOD: &str = "http.request.method";
+pub(super) const HTTP_ROUTE: &str = "http.route";
+pub(super) const HTTP_REQUEST_SIZE: &str = "http.request.body.size";
+pub(super) const HTTP_STATUS_CODE: &str = "http.response.status_code";
+/// Value of `error.type` where a service failed without an answer.
+pub(super) const SERVICE_ERROR: &str = "service_error";
 
 // Errors.
 pub(super) const ERROR_TYPE: &str = "error.type";

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use omnitrace_store::ids;
 use omnitrace_store::key::EventKey;
-use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, Status};
+use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, Status, TRACEPARENT};
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status as SpanStatus, TraceFlags, TraceId,
     TraceState,
@@ -19,8 +19,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::names::*;
-use crate::config::SpanLimits;
+use crate::config::{Settings, SpanLimits};
 use crate::policy::{OFFERED_ATTEMPTS, offered_attempt};
+use crate::propagation;
 
 /// How spans are made.
 #[derive(Clone, Debug)]
@@ -28,6 +29,15 @@ pub(crate) struct SpanShape {
     pub(crate) limits: SpanLimits,
     /// Whether prompts and responses, which are readable then, become events.
     pub(crate) content: bool,
+}
+
+impl SpanShape {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            limits: settings.telemetry.span_limits.clone(),
+            content: settings.capture_content,
+        }
+    }
 }
 
 /// What the span of an event needs to know of its run.
@@ -166,6 +176,10 @@ pub(crate) fn event_span(row: &EventRow, run: OfRun<'_>, shape: &SpanShape) -> S
         Some("db") => a.text(DB_OPERATION_NAME, &row.name),
         _ => {}
     }
+    // What `tracing` told is called by the conventions' names already.
+    for (name, value) in data.iter().filter(|(name, _)| name.contains('.')) {
+        a.own(name, value);
+    }
     a.maybe(GEN_AI_RESPONSE_MODEL, row.model.as_deref());
     a.number(GEN_AI_INPUT_TOKENS, row.input_tokens);
     a.number(GEN_AI_OUTPUT_TOKENS, row.output_tokens);
@@ -196,9 +210,13 @@ pub(crate) fn event_span(row: &EventRow, run: OfRun<'_>, shape: &SpanShape) -> S
     let before = is_attempt.then(|| attempt_before(row)).flatten();
     let links = before.map(|before| link(context(trace, &before), LINK_PREVIOUS_ATTEMPT));
     let (name, kind) = name(row);
+    // What a workflow calls that nobody records lies under its own span.
+    let stranger = data.get(TRACEPARENT).and_then(Value::as_str);
+    let stranger = (stranger.filter(|_| is_attempt)).and_then(propagation::parent_in);
+    let parent = stranger.map_or_else(|| parent(row), |span| span.to_string());
     Span {
         context: context(trace, &row.span_id),
-        parent: Some(&parent(row)),
+        parent: Some(&parent),
         kind,
         name,
         start,
@@ -337,7 +355,7 @@ impl Failure<'_> {
 }
 
 #[derive(Default)]
-struct Attributes(Vec<KeyValue>);
+pub(super) struct Attributes(Vec<KeyValue>);
 
 impl Attributes {
     fn of_key(&mut self, run: &RunKey) {
@@ -348,17 +366,17 @@ impl Attributes {
         self.text(WORKFLOW_RUN_ID, &run.run_id);
     }
 
-    fn text(&mut self, name: &'static str, value: &str) {
+    pub(super) fn text(&mut self, name: &'static str, value: &str) {
         self.0.push(KeyValue::new(name, value.to_owned()));
     }
 
-    fn maybe(&mut self, name: &'static str, value: Option<&str>) {
+    pub(super) fn maybe(&mut self, name: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
 
-    fn number(&mut self, name: &'static str, value: Option<impl Into<i64>>) {
+    pub(super) fn number(&mut self, name: &'static str, value: Option<impl Into<i64>>) {
         if let Some(value) = value {
             self.0.push(KeyValue::new(name, value.into()));
         }
@@ -372,6 +390,22 @@ impl Attributes {
             Some(Value::Number(number)) => self.number(name, number.as_i64()),
             _ => {}
         }
+    }
+
+    /// In the place of one of that name, if there is one.
+    fn own(&mut self, name: &str, value: &Value) {
+        let value: opentelemetry::Value = match value {
+            Value::String(text) => text.clone().into(),
+            Value::Bool(flag) => (*flag).into(),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => whole.into(),
+                (None, Some(number)) => number.into(),
+                (None, None) => return,
+            },
+            _ => return,
+        };
+        self.0.retain(|attribute| attribute.key.as_str() != name);
+        self.0.push(KeyValue::new(name.to_owned(), value));
     }
 
     /// As many as are allowed, each as long as is allowed, and how many are left out.
@@ -399,21 +433,21 @@ fn cut<T>(all: &mut Vec<T>, most: u32) -> u32 {
 }
 
 /// The parts of a span, before limits.
-struct Span<'a> {
-    context: SpanContext,
-    parent: Option<&'a str>,
-    kind: SpanKind,
-    name: String,
-    start: Micros,
-    end: Micros,
-    attributes: Attributes,
-    events: Vec<Event>,
-    links: Vec<Link>,
-    status: SpanStatus,
+pub(super) struct Span<'a> {
+    pub(super) context: SpanContext,
+    pub(super) parent: Option<&'a str>,
+    pub(super) kind: SpanKind,
+    pub(super) name: String,
+    pub(super) start: Micros,
+    pub(super) end: Micros,
+    pub(super) attributes: Attributes,
+    pub(super) events: Vec<Event>,
+    pub(super) links: Vec<Link>,
+    pub(super) status: SpanStatus,
 }
 
 impl Span<'_> {
-    fn data(mut self, shape: &SpanShape) -> SpanData {
+    pub(super) fn data(mut self, shape: &SpanShape) -> SpanData {
         let limits = &shape.limits;
         let (attributes, dropped_attributes_count) =
             self.attributes.within(limits.attributes, shape);

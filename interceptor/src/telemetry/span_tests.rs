@@ -3,13 +3,9 @@ use omnitrace_store::row::{Identity, Phase};
 use serde_json::json;
 
 use super::*;
-use crate::config::Settings;
 
 fn shape() -> SpanShape {
-    SpanShape {
-        limits: Settings::default().telemetry.span_limits,
-        content: false,
-    }
+    SpanShape::new(&Settings::default())
 }
 
 fn run() -> RunRow {
@@ -207,6 +203,27 @@ fn what_happens_in_an_attempt_that_is_not_exported_lies_under_its_step() {
     };
     let step = ids::span_id(&run().key, "activity:5:Tools::search:0");
     assert_eq!(span(&inner).parent_span_id.to_string(), step);
+}
+
+#[test]
+fn an_attempt_that_a_stranger_called_lies_under_its_span() {
+    let told = EventRow {
+        data_redacted: Some(
+            json!({ "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" })
+                .to_string(),
+        ),
+        ..attempt(2)
+    };
+    assert_eq!(span(&told).parent_span_id.to_string(), "00f067aa0ba902b7");
+    // What is no context says nothing.
+    let wrong = EventRow {
+        data_redacted: Some(json!({ "traceparent": "00-4bf9" }).to_string()),
+        ..attempt(2)
+    };
+    assert_eq!(
+        span(&wrong).parent_span_id,
+        span(&attempt(2)).parent_span_id
+    );
 }
 
 #[test]

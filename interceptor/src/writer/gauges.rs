@@ -14,6 +14,7 @@ pub(crate) struct Gauges {
     pub(super) spool_bytes: Arc<AtomicU64>,
     pub(super) breaker: Arc<Mutex<Breaker>>,
     pub(super) export_breaker: Arc<Mutex<Breaker>>,
+    pub(super) collector_up: Arc<Mutex<Option<bool>>>,
 }
 
 impl Gauges {
@@ -32,8 +33,13 @@ impl Gauges {
     pub(crate) fn export_breaker(&self) -> Breaker {
         *locked(&self.export_breaker)
     }
+
+    /// Whether the collector took what it was sent last, if anything was.
+    pub(crate) fn collector_up(&self) -> Option<bool> {
+        *locked(&self.collector_up)
+    }
 }
 
-pub(super) fn locked(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
-    breaker.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn locked<T>(gauge: &Mutex<T>) -> MutexGuard<'_, T> {
+    gauge.lock().unwrap_or_else(PoisonError::into_inner)
 }

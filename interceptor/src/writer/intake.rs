@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Source};
-use omnitrace_store::{Promotion, Scope, Seen as HighWater, ids};
+use omnitrace_store::{Promotion, RunFacts, Scope, Seen as HighWater, ids};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::buffer::Put;
@@ -18,6 +18,7 @@ use super::waiting::Waiting;
 use crate::attempt::{self, Attempt, AttemptSeen};
 use crate::clock;
 use crate::counters::{Counter, Counters};
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::queue::{Item, Lost, Observation, Subject};
 use crate::recorder::{Explicit, ExplicitRuns};
@@ -39,8 +40,15 @@ pub(super) struct Intake {
     held: Held,
     pub(super) waiting: Waiting,
     has_store: bool,
-    /// Spans of rows that are stored nowhere, where spans are sent.
+    /// What becomes of rows that are stored nowhere, where spans are sent or anything is measured.
     unstored: Option<Unstored>,
+    metrics: Metrics,
+    /// Whether the rows that are placed now tell what was told when it happened.
+    replays: bool,
+    /// How spans are made, where they are sent.
+    shape: Option<SpanShape>,
+    /// Spans of what there is no row of.
+    spans: Vec<SpanData>,
     counters: Counters,
     lost: Lost,
     process_id: String,
@@ -60,6 +68,7 @@ impl Intake {
         waiting: Waiting,
         has_store: bool,
         spans: Option<SpanShape>,
+        metrics: Metrics,
         counters: Counters,
         lost: Lost,
         process_id: String,
@@ -72,10 +81,16 @@ impl Intake {
             explicit: ExplicitRuns::default(),
             decided: HashMap::new(),
             promoted: HashMap::new(),
-            held: Held::new(counters.clone()),
+            held: Held::new(counters.clone(), metrics.is_on()),
             waiting,
             has_store,
-            unstored: spans.filter(|_| !has_store).map(Unstored::new),
+            unstored: (!has_store)
+                .then(|| Unstored::new(spans.clone(), metrics.clone()))
+                .flatten(),
+            metrics,
+            replays: false,
+            shape: spans,
+            spans: Vec::new(),
             counters,
             lost,
             process_id,
@@ -104,6 +119,7 @@ impl Intake {
             Observation::Workflow(seen) => (seen.run_id().map(ToOwned::to_owned), None),
             Observation::Attempt(attempt, _) => (None, Some(attempt.run.clone())),
             Observation::Explicit(explicit) => (None, Some(explicit.run.clone())),
+            Observation::Request(_) => (None, None),
         };
         let taken = AssertUnwindSafe(self.observation(item))
             .catch_unwind()
@@ -128,7 +144,13 @@ impl Intake {
             }
             Observation::Attempt(attempt, seen) => self.attempt(&attempt, seen),
             Observation::Explicit(explicit) => self.explicit(*explicit),
+            Observation::Request(request) => {
+                let shape = self.shape.as_ref();
+                let span = shape.map(|shape| crate::telemetry::request_span(&request, shape));
+                self.spans.extend(span);
+            }
         }
+        self.measure_left_out();
         self.counters.add(Counter::Taken, 1);
     }
 
@@ -198,6 +220,7 @@ impl Intake {
         {
             self.decide(&run, &row.trace_id, parent_sampled, true);
         }
+        self.replays = rows.replayed;
         for mut row in rows.events {
             if self.unstored.is_some() && rows.replayed {
                 row.source = row.source.min(Source::History);
@@ -215,6 +238,7 @@ impl Intake {
             }
             self.run_row(row, Some(seq));
         }
+        self.replays = false;
         for run in rows.left {
             self.left_cache(&run);
         }
@@ -269,7 +293,7 @@ impl Intake {
             None => {
                 let ended = row.phase == Phase::Closed;
                 let key = row.key.clone();
-                self.held.run(row, clock::now());
+                self.held.run(row, clock::now(), !self.replays);
                 if ended {
                     self.held.discard(&key);
                 }
@@ -411,7 +435,19 @@ impl Intake {
         if sampled {
             self.put_event(row, seq);
         } else {
-            self.held.event(row, clock::now());
+            self.held.event(row, clock::now(), !self.replays);
+        }
+    }
+
+    /// Of runs that were left out for good, nothing is stored, and yet they are measured.
+    fn measure_left_out(&mut self) {
+        for held in self.held.take_gone() {
+            let run = held.run.as_ref();
+            let facts = run.map(RunFacts::from).unwrap_or_default();
+            let ended = run.filter(|run| run.phase == Phase::Closed && held.live.contains(""));
+            let events = (held.events.values())
+                .filter(|row| row.phase == Phase::Closed && held.live.contains(&row.event_key));
+            self.metrics.unstored(ended, events, &facts);
         }
     }
 
@@ -450,8 +486,9 @@ impl Intake {
 
     /// Spans of what closed since the last call and is stored nowhere.
     pub(super) fn take_closed(&mut self) -> Vec<SpanData> {
-        let unstored = self.unstored.as_mut();
-        unstored.map_or_else(Vec::new, Unstored::take)
+        let mut spans = std::mem::take(&mut self.spans);
+        spans.extend(self.unstored.iter_mut().flat_map(Unstored::take));
+        spans
     }
 
     /// Looks after what has no event of its own.
@@ -474,6 +511,7 @@ impl Intake {
         for (run, reason) in again {
             self.announce(run, reason, now);
         }
+        self.measure_left_out();
         self.mark_losses();
     }
 
@@ -508,6 +546,7 @@ impl Intake {
     pub(super) fn end(&mut self) {
         self.forget_lost();
         self.held.discard_older(Micros::MAX, |_| false);
+        self.measure_left_out();
         self.mark_losses();
         self.decided.clear();
         self.trackers.forget_all();

@@ -19,7 +19,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// What a finished call brought.
 #[derive(Debug)]
 pub(crate) enum Done {
-    Written(WriteReport),
+    Written(Arc<Batch>, Box<WriteReport>),
     Refused(Arc<Batch>, String),
     Promotions(Vec<Promotion>),
 }
@@ -87,7 +87,7 @@ impl Link {
                 Err(WriteError::Retry(format!("no answer within {limit} s")))
             });
             let done = match written {
-                Ok(report) => Done::Written(report),
+                Ok(report) => Done::Written(batch, Box::new(report)),
                 Err(error) => {
                     // Opened anew before the next try: a connection made while the file was
                     // read-only or damaged stays of no use when the file is well again.
@@ -127,7 +127,7 @@ impl Link {
         self.store = store;
         match &done {
             Done::Refused(_, error) => self.refusals.add(error.clone()),
-            Done::Written(_) => self.refusals.clear(),
+            Done::Written(..) => self.refusals.clear(),
             Done::Promotions(_) => {}
         }
         done

@@ -12,6 +12,7 @@ mod spool;
 mod unstored;
 mod waiting;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use crate::clock;
 use crate::config::Settings;
 use crate::counters::{Counter, Counters};
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::queue::{Item, Lost, Receiver};
 use crate::sampling::Sampling;
@@ -49,6 +51,7 @@ pub(crate) struct WriterOptions {
     pub(crate) spool: Option<SpoolOptions>,
     /// What spans are sent by.
     pub(crate) telemetry: Settings,
+    pub(crate) metrics: Metrics,
     pub(crate) process: ProcessReport,
 }
 
@@ -115,11 +118,17 @@ struct Writer {
     /// Since when rows wait.
     waiting_since: Option<Instant>,
     flushes: Vec<oneshot::Sender<Result<(), String>>>,
+    /// Flushes that wait until so many observations are taken in.
+    asked: VecDeque<(u64, oneshot::Sender<Result<(), String>>)>,
+    /// Observations taken in.
+    taken: u64,
     process: ProcessReport,
     reported_at: Option<Instant>,
     adopted_at: Option<Instant>,
-    /// Where the batch that is being written came from.
+    /// Where the batch that is being written came from, and since when it is.
     origin: Origin,
+    writing_since: Instant,
+    metrics: Metrics,
 }
 
 enum Next {
@@ -149,6 +158,7 @@ impl Writer {
                 Waiting::new(buffer, spool, counters.clone()),
                 has_store,
                 exporter.as_ref().map(Exporter::shape).cloned(),
+                options.metrics.clone(),
                 counters.clone(),
                 lost,
                 options.process.id.clone(),
@@ -160,14 +170,20 @@ impl Writer {
             promote_window: options.promote_window,
             waiting_since: None,
             flushes: Vec::new(),
+            asked: VecDeque::new(),
+            taken: 0,
             process: options.process,
             reported_at: None,
             adopted_at: None,
             origin: Origin::Memory,
+            writing_since: Instant::now(),
+            metrics: options.metrics,
         }
     }
 
     async fn run(mut self, mut items: Receiver, mut control: mpsc::UnboundedReceiver<Control>) {
+        // Ends with the runtime.
+        tokio::spawn(self.metrics.clone().run());
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_handle = true;
@@ -185,7 +201,10 @@ impl Writer {
                 item = items.recv() => Next::Item(item),
             };
             match next {
-                Next::Item(Some(item)) => self.take_in(item, &mut items).await,
+                Next::Item(Some(item)) => {
+                    self.take_in(item, &mut items).await;
+                    self.reach_flushes();
+                }
                 // Workers that have the plugin go on.
                 Next::Control(None) => has_handle = false,
                 // Nobody is left to offer anything: write what there is, for a while.
@@ -196,14 +215,10 @@ impl Writer {
                     return;
                 }
                 Next::Control(Some(Control::Flush(reply))) => {
-                    self.drain(&mut items).await;
-                    self.intake.mark_losses();
-                    self.intake.waiting.seal();
-                    self.flushes.push(reply);
-                    if let Some(link) = &mut self.link {
-                        link.refusals.hurry();
-                    }
-                    self.answer_flushes();
+                    // What was offered so far, and not what is offered meanwhile.
+                    let reached = self.taken + items.len() as u64;
+                    self.asked.push_back((reached, reply));
+                    self.reach_flushes();
                 }
                 Next::Control(Some(Control::Shutdown(deadline, reply))) => {
                     let stored = self.shutdown(deadline, &mut items).await;
@@ -234,19 +249,31 @@ impl Writer {
 
     async fn take_in(&mut self, first: Item, items: &mut Receiver) {
         self.intake.take_in(first).await;
+        self.taken += 1;
         for _ in 1..INTAKE_BURST {
             let Some(item) = items.try_recv() else { break };
             self.intake.take_in(item).await;
+            self.taken += 1;
         }
     }
 
-    /// Takes in what was offered so far, and not what is offered meanwhile.
-    async fn drain(&mut self, items: &mut Receiver) {
-        for _ in 0..items.len() {
-            let Some(item) = items.try_recv() else { break };
-            self.intake.take_in(item).await;
+    /// Begins the flushes before which all is taken in.
+    fn reach_flushes(&mut self) {
+        let mut reached = false;
+        while self.asked.front().is_some_and(|(at, _)| *at <= self.taken) {
+            self.flushes
+                .extend(self.asked.pop_front().map(|(_, reply)| reply));
+            reached = true;
         }
-        self.after_intake();
+        if reached {
+            self.after_intake();
+            self.intake.mark_losses();
+            self.intake.waiting.seal();
+            if let Some(link) = &mut self.link {
+                link.refusals.hurry();
+            }
+            self.answer_flushes();
+        }
     }
 
     /// Takes in all that was ever offered, until a deadline; what is left then is counted.
@@ -277,6 +304,7 @@ impl Writer {
                 exporter.unstored(closed);
             }
             *locked(&self.gauges.export_breaker) = exporter.breaker();
+            *locked(&self.gauges.collector_up) = exporter.up();
         }
         if self.intake.waiting.is_empty() {
             self.waiting_since = None;
@@ -319,6 +347,7 @@ impl Writer {
             self.process.counters = self.counters.snapshot();
             batch.process = Some(self.process.clone());
         }
+        self.writing_since = Instant::now();
         link.write(batch);
         self.waiting_since = (!self.intake.waiting.is_empty()).then(Instant::now);
         self.tell_breaker();
@@ -331,10 +360,14 @@ impl Writer {
     }
 
     fn finish(&mut self, done: Done) {
+        if !matches!(done, Done::Promotions(_)) {
+            self.metrics.flushed(self.writing_since.elapsed());
+        }
         match done {
-            Done::Written(mut report) => {
+            Done::Written(batch, mut report) => {
                 self.intake.waiting.stored(self.origin);
                 self.count(&report);
+                self.metrics.closed(&batch, &report.closings);
                 if let Some(exporter) = &mut self.exporter {
                     let store = self.link.as_ref().and_then(Link::store);
                     exporter.closed(std::mem::take(&mut report.to_export), store);
@@ -447,13 +480,16 @@ impl Writer {
         if let Err(error) = &result {
             tracing::warn!(%error, "OmniTrace stopped");
         }
-        for reply in self.flushes.drain(..) {
+        let asked = self.asked.drain(..).map(|(_, reply)| reply);
+        for reply in self.flushes.drain(..).chain(asked) {
             // `Err` means: nobody waits for the answer.
             let _ = reply.send(result.clone());
         }
         if let Some(exporter) = &mut self.exporter {
             exporter.last(deadline).await;
         }
+        // `Err` means: there is no time left.
+        let _ = timeout_at(deadline, self.metrics.last()).await;
         if let Some(link) = &mut self.link {
             // `Err` means: the database is busy; the rows are in it.
             let _ = timeout_at(deadline, link.close()).await;

@@ -1,67 +1,92 @@
-//! Spans of rows where there is no store to tell which of them are new.
+//! Rows where there is no store to tell which of them are new: as spans, and in metrics.
 //!
-//! Invariant: only what a worker saw live becomes a span, so nothing of a replay does; of so many runs the
-//! trace is remembered, and no more.
+//! Invariant: only what a worker saw live counts, so nothing of a replay does; of so many runs it is
+//! remembered what their events need, and no more.
 
 use std::collections::{HashMap, VecDeque};
 
+use omnitrace_store::RunFacts;
 use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, Source, Status};
 use opentelemetry_sdk::trace::SpanData;
 
+use crate::metrics::Metrics;
 use crate::telemetry::{OfRun, SpanShape, event_span, run_span};
 
-/// Runs whose trace is remembered.
-const MAX_TRACES: usize = 10_000;
+/// Runs that are remembered.
+const MAX_RUNS: usize = 10_000;
 
 pub(super) struct Unstored {
-    shape: SpanShape,
-    /// Traces of the runs that were followed last: an attempt may end when its run has left the cache.
-    traces: HashMap<RunKey, String>,
+    /// Of spans, where they are sent.
+    shape: Option<SpanShape>,
+    metrics: Metrics,
+    /// The runs that were followed last: an attempt may end when its run has left the cache.
+    runs: HashMap<RunKey, Followed>,
     /// Those runs, the oldest first.
     order: VecDeque<RunKey>,
     closed: Vec<SpanData>,
 }
 
+#[derive(Default)]
+struct Followed {
+    trace_id: String,
+    facts: RunFacts,
+}
+
 impl Unstored {
-    pub(super) fn new(shape: SpanShape) -> Self {
-        Self {
+    pub(super) fn new(shape: Option<SpanShape>, metrics: Metrics) -> Option<Self> {
+        (shape.is_some() || metrics.is_on()).then(|| Self {
             shape,
-            traces: HashMap::new(),
+            metrics,
+            runs: HashMap::new(),
             order: VecDeque::new(),
             closed: Vec::new(),
-        }
+        })
     }
 
     pub(super) fn follow(&mut self, run: &RunKey, trace_id: &str) {
-        if self.traces.contains_key(run) {
+        if self.runs.contains_key(run) {
             return;
         }
-        if self.order.len() >= MAX_TRACES
+        if self.order.len() >= MAX_RUNS
             && let Some(oldest) = self.order.pop_front()
         {
-            self.traces.remove(&oldest);
+            self.runs.remove(&oldest);
         }
         self.order.push_back(run.clone());
-        self.traces.insert(run.clone(), trace_id.to_owned());
+        let followed = Followed {
+            trace_id: trace_id.to_owned(),
+            facts: RunFacts::default(),
+        };
+        self.runs.insert(run.clone(), followed);
     }
 
     pub(super) fn run(&mut self, row: &RunRow) {
+        if let Some(followed) = self.runs.get_mut(&row.key) {
+            followed.facts = RunFacts::from(row);
+        }
         if row.phase == Phase::Closed && row.source == Source::Live {
-            self.closed.push(run_span(row, None, &self.shape));
+            let span = self.shape.as_ref().map(|shape| run_span(row, None, shape));
+            self.closed.extend(span);
+            let none = std::iter::empty();
+            self.metrics.unstored(Some(row), none, &RunFacts::default());
         }
     }
 
     pub(super) fn event(&mut self, row: &EventRow) {
         let is_over = row.source == Source::Live || row.status == Status::Lost;
-        if row.phase == Phase::Closed
-            && is_over
-            && let Some(trace_id) = self.traces.get(&row.run)
-        {
+        if row.phase < Phase::Closed || !is_over {
+            return;
+        }
+        let followed = self.runs.get(&row.run);
+        let unknown = Followed::default();
+        let facts = &followed.unwrap_or(&unknown).facts;
+        self.metrics.unstored(None, std::iter::once(row), facts);
+        if let (Some(shape), Some(followed)) = (&self.shape, followed) {
             let run = OfRun {
-                trace_id,
+                trace_id: &followed.trace_id,
                 closed_at: None,
             };
-            self.closed.push(event_span(row, run, &self.shape));
+            self.closed.push(event_span(row, run, shape));
         }
     }
 

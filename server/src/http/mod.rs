@@ -10,6 +10,7 @@ mod database;
 mod executions;
 mod guard;
 mod health;
+mod measure;
 mod params;
 mod problem;
 mod router;

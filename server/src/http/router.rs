@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use omnitrace::metrics::Metrics;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -15,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::state::AppState;
-use super::{assets, conditional, executions, guard, health, problem, trace};
+use super::{assets, conditional, executions, guard, health, measure, problem, trace};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,7 +48,7 @@ fn api() -> OpenApiRouter<AppState> {
 }
 
 /// Everything that is served; what is no route of the API is the web UI's, if it is wanted. Layers are listed from the handler outwards.
-pub(super) fn router(state: AppState, ui: bool) -> Router {
+pub(super) fn router(state: AppState, ui: bool, metrics: Metrics) -> Router {
     let (mut routes, document) = api().split_for_parts();
     let document: &'static openapi::OpenApi = Box::leak(Box::new(document));
     if ui {
@@ -63,6 +64,7 @@ pub(super) fn router(state: AppState, ui: bool) -> Router {
             TIMEOUT,
         ))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(metrics, measure::measure))
         .layer(middleware::map_response(problem::as_problem))
         .layer(middleware::from_fn(guard::only_this_host))
         .layer(CompressionLayer::new())

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use omnitrace::config::{Backend, Settings};
+use omnitrace::metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -15,6 +17,7 @@ use super::state::AppState;
 use crate::cli::ServeArgs;
 use crate::database;
 use crate::error::CliError;
+use crate::prune::{self, Kept};
 use crate::text::clean;
 
 /// How long answers that are under way may take when the server is asked to stop.
@@ -30,7 +33,9 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
              through an SSH tunnel"
         )));
     }
-    let database = Database::new(database::parse(url)?);
+    let kept = Kept::new(&args.retention)?;
+    let url = database::parse(url)?;
+    let database = Database::new(url.clone());
     // Before it says where it is, so that whoever reads that can stop it.
     let stop = stop_signal().map_err(CliError::Signals)?;
     let cannot = |error| CliError::Listen { listen, error };
@@ -41,7 +46,10 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
         database: database.clone(),
         dashboards: args.dashboards.into(),
     };
-    let app = router(state, args.ui);
+    let metrics = metrics();
+    // Ends with the server.
+    tokio::spawn(metrics.clone().run());
+    let app = router(state, args.ui, metrics);
     let (stopping, stopped) = oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
         stop.await;
@@ -54,9 +62,34 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
             let _ = stopped.await;
             tokio::time::sleep(GRACE).await;
         } => {}
+        // Never ends before.
+        () = async {
+            prune::forever(url, kept).await;
+            std::future::pending().await
+        } => {}
     }
     database.close().await;
     Ok(String::new())
+}
+
+/// Metrics of the server, where they are switched on. What is wrong is one line, and the server goes on.
+fn metrics() -> Metrics {
+    let (settings, _) = Settings::from_env();
+    let metrics = Metrics::start(&settings);
+    let telemetry = &settings.telemetry;
+    if metrics.is_on()
+        && telemetry.backends.contains(&Backend::Prom)
+        && let Some(port) = telemetry.prom_port
+        && metrics.address().is_none()
+    {
+        // `Err` means: nobody reads it.
+        let _ = writeln!(
+            anstream::stderr(),
+            "warning: metrics cannot be read: port {port} cannot be opened; choose another \
+             PROM_EXPORT_PORT"
+        );
+    }
+    metrics
 }
 
 /// One line, at once: whoever started the server reads where it is.

@@ -8,6 +8,7 @@ mod import;
 mod list;
 mod migrate;
 mod moments;
+mod prune;
 mod rows;
 mod show;
 mod wrong;

@@ -255,12 +255,8 @@ impl<'r, R: Fields> Columns<'r, R> {
     }
 
     pub(crate) fn phase(&mut self) -> Result<Phase, ReadError> {
-        match self.take()? {
-            0i64 => Ok(Phase::Provisional),
-            1 => Ok(Phase::Open),
-            2 => Ok(Phase::Closed),
-            other => Err(unknown(&other.to_string())),
-        }
+        let number: i64 = self.take()?;
+        phase(number).ok_or_else(|| unknown(&number.to_string()))
     }
 
     pub(crate) fn source(&mut self) -> Result<Source, ReadError> {
@@ -281,6 +277,13 @@ impl<'r, R: Fields> Columns<'r, R> {
             hash,
         }))
     }
+}
+
+/// `None` for what is no phase, as that of a row that only locks.
+pub(crate) fn phase(number: i64) -> Option<Phase> {
+    [Phase::Provisional, Phase::Open, Phase::Closed]
+        .into_iter()
+        .find(|phase| *phase as i64 == number)
 }
 
 fn unknown(value: &str) -> ReadError {

@@ -3,7 +3,7 @@
 //! Invariant: only the database's clock is asked. A row is noted once by whoever closes it, and never
 //! again after a collector acknowledged it, however often it is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::columns::{
@@ -12,7 +12,7 @@ use super::columns::{
 use super::statement::{Statement, Value};
 use super::write::lock_existing;
 use super::{Job, Reads, Tables};
-use crate::row::RunKey;
+use crate::row::{RunKey, RunRow, TRACEPARENT};
 use crate::store::{OpenOptions, ReadError, SpanKey, SpanRows};
 
 /// What waits longer for export is not sent any more.
@@ -122,11 +122,19 @@ impl Job for Due {
                 now = T::NOW
             )
         };
-        // Without its run's row nobody knows the trace of an event.
+        // Without its run's row nobody knows the trace of an event, but where an attempt was told it.
+        let is_of = |alias: &str| {
+            let pairs = RUN_KEY.map(|column| format!("{alias}.{column} = x.{column}"));
+            pairs.join(" AND ")
+        };
         let sql = format!(
-            "{} JOIN omnitrace_runs r USING (namespace, workflow_id, run_id) \
+            "{} WHERE EXISTS (SELECT 1 FROM omnitrace_runs r WHERE {}) \
+             OR EXISTS (SELECT 1 FROM omnitrace_events e WHERE {}{}) \
              UNION ALL {} ORDER BY 5, 1, 2, 3, 4 LIMIT {}",
             part("omnitrace_events", "x.event_key"),
+            is_of("r"),
+            is_of("e"),
+            was_told("e.data_redacted"),
             part("omnitrace_runs", "''"),
             self.limit
         );
@@ -172,15 +180,14 @@ impl Job for Exported<'_> {
     }
 }
 
-/// Reads the rows of these keys that were not exported, by run. Those whose run has no row are left out.
+/// Reads the rows of these keys that were not exported, by run. Those whose run has no row are left out,
+/// but where an attempt was told its trace.
 pub(crate) async fn unexported<S: Reads>(
     store: &S,
     keys: &[SpanKey],
 ) -> Result<Vec<SpanRows>, ReadError> {
     let mut found = BTreeMap::new();
-    let mut of_runs: Vec<&RunKey> = keys.iter().map(|key| &key.run).collect();
-    of_runs.sort();
-    of_runs.dedup();
+    let of_runs: BTreeSet<&RunKey> = keys.iter().map(|key| &key.run).collect();
     let Some(query) = select(
         &format!(
             "{}, exported_at IS NULL, (SELECT p.trace_id FROM omnitrace_runs p \
@@ -191,7 +198,7 @@ pub(crate) async fn unexported<S: Reads>(
         ),
         "omnitrace_runs",
         &RUN_KEY,
-        of_runs.into_iter().map(|run| key_values(run).into()),
+        of_runs.iter().map(|run| key_values(run).into()),
     ) else {
         return Ok(Vec::new());
     };
@@ -211,6 +218,33 @@ pub(crate) async fn unexported<S: Reads>(
         };
         found.insert(rows.run.key.clone(), rows);
     }
+    let strangers = of_runs.iter().filter(|run| !found.contains_key(**run));
+    let strangers: Vec<Vec<Value<'_>>> = strangers.map(|run| key_values(run).into()).collect();
+    if let Some(mut query) = select(
+        &format!("{}, data_redacted", RUN_KEY.join(", ")),
+        "omnitrace_events",
+        &RUN_KEY,
+        strangers.into_iter(),
+    ) {
+        query.push(&was_told("data_redacted"));
+        for row in &store.fetch(query).await? {
+            let c = &mut Columns::new(row);
+            let (run, data): (RunKey, String) = (c.key()?, c.take()?);
+            let Some(trace_id) = told_trace(&data) else {
+                continue;
+            };
+            let rows = SpanRows {
+                run: RunRow {
+                    trace_id,
+                    ..RunRow::new(run.clone())
+                },
+                itself: false,
+                continued_from_trace: None,
+                events: Vec::new(),
+            };
+            found.insert(run, rows);
+        }
+    }
     let events = keys.iter().filter(|key| !key.is_run()).map(span_values);
     if let Some(mut query) = select(
         &event_written().join(", "),
@@ -229,8 +263,21 @@ pub(crate) async fn unexported<S: Reads>(
     Ok(found.into_values().collect())
 }
 
+/// `AND` an attempt of a workflow that nobody records was told its trace.
+fn was_told(data: &str) -> String {
+    format!(" AND {data} LIKE '%\"{TRACEPARENT}\":\"%'")
+}
+
+/// The trace that such an attempt was told.
+fn told_trace(data: &str) -> Option<String> {
+    let data: serde_json::Value = serde_json::from_str(data).ok()?;
+    let mut parts = data.get(TRACEPARENT)?.as_str()?.split('-');
+    let trace_id = parts.nth(1).filter(|id| id.len() == 32)?;
+    Some(trace_id.to_owned())
+}
+
 /// The rows of a table with these keys; `None` without a key.
-fn select<'a>(
+pub(super) fn select<'a>(
     what: &str,
     table: &str,
     columns: &[&str],

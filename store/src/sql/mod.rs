@@ -2,6 +2,7 @@
 //!
 //! Invariant: the same rows are stored and read whatever the database.
 
+mod closings;
 pub(crate) mod columns;
 pub(crate) mod export;
 mod fates;
@@ -9,6 +10,7 @@ pub(crate) mod filter;
 pub(crate) mod lease;
 pub(crate) mod read;
 mod repair;
+pub(crate) mod retention;
 mod settle;
 pub(crate) mod statement;
 pub(crate) mod text;

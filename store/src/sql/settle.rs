@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Columns, EVENT_KEY, RUN_DERIVED, key_values};
+use super::columns::{Columns, EVENT_KEY, RUN_DERIVED, key_values, phase};
 use super::fates::Fates;
 use super::statement::Value;
 use super::write::raise_marks;
@@ -73,7 +73,7 @@ pub(super) async fn settle<T: Tables>(
 }
 
 /// A run and its number among those touched.
-type Numbered<'a> = (usize, &'a RunKey);
+pub(super) type Numbered<'a> = (usize, &'a RunKey);
 
 /// The runs whose summary is so.
 fn of<'a>(
@@ -117,15 +117,36 @@ async fn summaries<T: Tables>(
 ) -> Result<Vec<Summary>, sqlx::Error> {
     let mut summaries: Vec<Summary> = runs.iter().map(|_| Summary::default()).collect();
     let runs: Vec<Numbered<'_>> = runs.iter().copied().enumerate().collect();
+    // One statement: each is a round trip that holds the locks.
     let sql = format!(
-        "SELECT t.i, r.phase, r.steps_seen, {} FROM t \
-         JOIN omnitrace_runs r USING (namespace, workflow_id, run_id) WHERE r.phase >= 0",
-        RUN_DERIVED.map(|c| format!("r.{c}")).join(", ")
+        "SELECT t.i, coalesce(r.phase, -1), coalesce(r.steps_seen, 0), {}, \
+           coalesce(e.confirmed, 0), coalesce(e.provisional, 0), coalesce(e.used, 0), \
+           coalesce(c.marks, 0) \
+         FROM t LEFT JOIN omnitrace_runs r USING (namespace, workflow_id, run_id) \
+         LEFT JOIN (SELECT t.i, \
+             count(*) FILTER (WHERE e.phase > 0) AS confirmed, \
+             count(*) FILTER (WHERE e.phase = 0) AS provisional, \
+             count(*) FILTER (WHERE e.phase > 0 AND (e.input_tokens IS NOT NULL \
+               OR e.output_tokens IS NOT NULL OR e.cost_usd IS NOT NULL)) AS used \
+           FROM t JOIN omnitrace_events e USING (namespace, workflow_id, run_id) \
+           GROUP BY t.i) e ON e.i = t.i \
+         LEFT JOIN (SELECT t.i, count(*) AS marks \
+           FROM t JOIN omnitrace_cuts c USING (namespace, workflow_id, run_id) \
+           GROUP BY t.i) c ON c.i = t.i",
+        RUN_DERIVED
+            .map(|c| match c {
+                // SQLite would make an integer of it where there is no row.
+                "cost_usd" => format!("CAST(coalesce(r.{c}, 0) AS double precision)"),
+                c => format!("coalesce(r.{c}, 0)"),
+            })
+            .join(", ")
     );
     for row in &with_runs(tables, &runs, &sql).await? {
         let (at, mut c) = numbered(row)?;
         let summary = &mut summaries[at];
-        summary.row = Some((c.phase().map_err(unreadable)?, c.take()?));
+        let number: i64 = c.take()?;
+        let steps_seen = c.take()?;
+        summary.row = phase(number).map(|phase| (phase, steps_seen));
         summary.stored = Derived {
             event_count: c.take()?,
             dropped_events: c.take()?,
@@ -135,28 +156,14 @@ async fn summaries<T: Tables>(
                 cost_usd: c.take()?,
             },
         };
-    }
-    let sql = "SELECT t.i, \
-                 count(*) FILTER (WHERE e.phase > 0), count(*) FILTER (WHERE e.phase = 0), \
-                 count(CASE WHEN e.input_tokens IS NOT NULL OR e.output_tokens IS NOT NULL \
-                   OR e.cost_usd IS NOT NULL THEN 1 END) FILTER (WHERE e.phase > 0) \
-               FROM t JOIN omnitrace_events e USING (namespace, workflow_id, run_id) GROUP BY t.i";
-    for row in &with_runs(tables, &runs, sql).await? {
-        let (at, mut c) = numbered(row)?;
-        let summary = &mut summaries[at];
         for count in [
             &mut summary.confirmed,
             &mut summary.provisional,
             &mut summary.used,
+            &mut summary.marks,
         ] {
             *count = c.take::<u64>()? as usize;
         }
-    }
-    let sql = "SELECT t.i, count(*) \
-               FROM t JOIN omnitrace_cuts c USING (namespace, workflow_id, run_id) GROUP BY t.i";
-    for row in &with_runs(tables, &runs, sql).await? {
-        let (at, mut c) = numbered(row)?;
-        summaries[at].marks = c.take::<u64>()? as usize;
     }
     Ok(summaries)
 }
@@ -265,8 +272,19 @@ async fn usages<T: Tables>(
     tables: &mut T,
     runs: &[Numbered<'_>],
 ) -> Result<Vec<(usize, Usage)>, sqlx::Error> {
+    let rows = used(tables, runs).await?;
+    Ok((rows.into_iter())
+        .map(|(at, rows)| (at, usage(&rows)))
+        .collect())
+}
+
+/// What rows of runs tell of tokens and cost, and all of their inner events.
+pub(super) async fn used<T: Tables>(
+    tables: &mut T,
+    runs: &[Numbered<'_>],
+) -> Result<BTreeMap<usize, Vec<Used>>, sqlx::Error> {
     let sql = "SELECT t.i, e.event_key, e.kind, e.step, e.attempt, e.parent_key, \
-                 e.input_tokens, e.output_tokens, e.cost_usd \
+                 e.model, e.input_tokens, e.output_tokens, e.cost_usd \
                FROM t JOIN omnitrace_events e USING (namespace, workflow_id, run_id) \
                WHERE e.phase > 0 AND (e.input_tokens IS NOT NULL OR e.output_tokens IS NOT NULL \
                  OR e.cost_usd IS NOT NULL OR (e.kind <> 'activity' AND e.parent_key IS NOT NULL))";
@@ -279,14 +297,13 @@ async fn usages<T: Tables>(
             step: c.take()?,
             attempt: c.take()?,
             parent_key: c.take()?,
+            model: c.take()?,
             input_tokens: c.take()?,
             output_tokens: c.take()?,
             cost_usd: c.take()?,
         });
     }
-    Ok((by_run.into_iter())
-        .map(|(at, rows)| (at, usage(&rows)))
-        .collect())
+    Ok(by_run)
 }
 
 async fn update<T: Tables>(tables: &mut T, runs: &[(&RunKey, Derived)]) -> Result<(), sqlx::Error> {

@@ -4,16 +4,16 @@
 //! as in [`crate::merge`]. Rows are written in the order of their keys and runs before all else, so
 //! that two writers wait for each other in one direction only.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::columns::{
     Columns, RUN_CONTENT, RUN_KEY, event_values, event_written, key_values, run_values, run_written,
 };
 use super::fates::Fates;
 use super::statement::Value;
-use super::{Job, Tables, columns, export, settle};
+use super::{Job, Tables, closings, columns, export, settle};
 use crate::derive::scope_text;
-use crate::row::{EventRow, Micros, RunKey, RunRow};
+use crate::row::{EventRow, Micros, Phase, RunKey, RunRow};
 use crate::store::{Batch, OpenOptions, ProcessReport, Promotion, WriteReport};
 
 /// The phase of a row that only locks its run, and is gone when the transaction ends. It loses
@@ -42,7 +42,18 @@ async fn write<T: Tables>(
         .chain(batch.seen.iter().map(|seen| &seen.run))
         .collect();
     let touched: Vec<&RunKey> = touched.into_iter().collect();
-    let mut changed = runs(tables, &batch.runs, &touched).await?;
+    let counts = options.closings && closings::concerns(batch);
+    let locked = match counts && T::SHARED {
+        true => runs(tables, &[], &touched, &HashMap::new()).await?,
+        false => HashSet::new(),
+    };
+    let before = match counts {
+        true => Some(closings::before(tables, batch).await?),
+        false => None,
+    };
+    let mut changed = runs(tables, &batch.runs, &touched, &offered(batch)).await?;
+    // Those that were offered have changed as well.
+    changed.extend(locked);
     let mut fates = Fates::new(&batch.events);
     events(tables, &batch.events, &mut fates).await?;
     let seen: Vec<(&RunKey, String, u32)> = (batch.seen.iter())
@@ -68,6 +79,9 @@ async fn write<T: Tables>(
     if let Some(grace) = options.export {
         let (events, runs) = (&report.changed_events, &report.changed_runs);
         report.to_export = export::note(tables, grace, events, runs).await?;
+    }
+    if let Some(before) = before {
+        closings::after(tables, batch, before, &mut report).await?;
     }
     Ok(report)
 }
@@ -126,15 +140,36 @@ fn event_clause() -> String {
     )
 }
 
+/// How many events that are not provisional a batch has of each run: most often the `event_count` of a
+/// run that is new in it, so that its row need not be written twice.
+fn offered(batch: &Batch) -> HashMap<&RunKey, u32> {
+    let mut counts = HashMap::new();
+    for row in batch
+        .events
+        .iter()
+        .filter(|row| row.phase > Phase::Provisional)
+    {
+        *counts.entry(&row.run).or_default() += 1;
+    }
+    counts
+}
+
 /// Merges run rows, and returns which of them changed. Where the database is shared, the rows of all
 /// touched runs are locked by it: a run without a row gets one that nobody else will see.
 async fn runs<T: Tables>(
     tables: &mut T,
     rows: &[RunRow],
     touched: &[&RunKey],
+    event_counts: &HashMap<&RunKey, u32>,
 ) -> Result<HashSet<RunKey>, sqlx::Error> {
-    let mut by_key: BTreeMap<&RunKey, Vec<Value<'_>>> =
-        rows.iter().map(|row| (&row.key, run_values(row))).collect();
+    let mut by_key: BTreeMap<&RunKey, Vec<Value<'_>>> = (rows.iter())
+        .map(|row| {
+            let mut values = run_values(row);
+            let events = event_counts.get(&row.key).copied();
+            values.push(Value::int(events.unwrap_or_default()));
+            (&row.key, values)
+        })
+        .collect();
     if T::SHARED {
         let phase = RUN_KEY.len() + RUN_CONTENT.iter().take_while(|c| **c != "phase").count();
         let nobody = RunRow {
@@ -145,6 +180,7 @@ async fn runs<T: Tables>(
             .map(Value::into_owned)
             .collect();
         lock[phase] = Value::int(LOCK_PHASE);
+        lock.push(Value::int(0));
         for run in touched {
             by_key.entry(run).or_insert_with(|| {
                 let mut row: Vec<Value<'_>> = lock.clone();
@@ -154,8 +190,9 @@ async fn runs<T: Tables>(
         }
     }
     let rows = by_key.into_values().collect();
+    let columns = [&run_written()[..], &["event_count"]].concat();
     let changed = tables
-        .insert("omnitrace_runs", &run_written(), rows, &run_clause())
+        .insert("omnitrace_runs", &columns, rows, &run_clause())
         .await?;
     changed.iter().map(|row| Columns::new(row).key()).collect()
 }
@@ -165,7 +202,7 @@ pub(super) async fn lock<T: Tables>(
     tables: &mut T,
     touched: &[&RunKey],
 ) -> Result<(), sqlx::Error> {
-    runs(tables, &[], touched).await.map(drop)
+    runs(tables, &[], touched, &HashMap::new()).await.map(drop)
 }
 
 /// Locks those runs that have a row, where the database is shared.
@@ -178,7 +215,7 @@ pub(super) async fn lock_existing<'a, T: Tables>(
     }
     let touched: BTreeSet<&RunKey> = keys.collect();
     let touched: Vec<&RunKey> = touched.into_iter().collect();
-    let inserted = runs(tables, &[], &touched).await?;
+    let inserted = runs(tables, &[], &touched, &HashMap::new()).await?;
     unlock(tables, &[], &inserted).await
 }
 

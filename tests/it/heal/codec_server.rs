@@ -1,6 +1,6 @@
 //! A codec server as Temporal's tools know it: `POST /decode`, payloads as JSON.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +12,7 @@ use temporalio_common::data_converters::{
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::codec::Xor;
+use crate::http::request;
 
 /// Decodes what [`Xor`] has hidden, for those who say who they are. It ends with the test's process.
 pub(super) struct CodecServer {
@@ -62,27 +63,6 @@ fn serve(stream: TcpStream, authorization: &str, asked: &Mutex<Vec<String>>) {
         // Who asked may be gone.
         let _ = (&stream).write_all((head + &answer).as_bytes());
     }
-}
-
-fn request(reader: &mut impl BufRead) -> Option<(Vec<String>, Vec<u8>)> {
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        match line.trim_end() {
-            "" => break,
-            line => head.push(line.to_owned()),
-        }
-    }
-    let length = head.iter().find_map(|line| {
-        let line = line.to_ascii_lowercase();
-        line.strip_prefix("content-length: ")?.parse().ok()
-    });
-    let mut body = vec![0; length?];
-    reader.read_exact(&mut body).ok()?;
-    Some((head, body))
 }
 
 fn decode(body: &[u8]) -> Value {

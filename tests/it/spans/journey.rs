@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use omnitrace_tests::unique;
+use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
 use serde_json::json;
 use temporalio_client::{
     Client, WorkflowGetResultOptions, WorkflowSignalOptions, WorkflowStartOptions,
 };
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::{
-    ChildWorkflowOptions, ContinueAsNewOptions, LocalActivityOptions, SyncWorkflowContext,
-    WorkerOptions, WorkflowContext, WorkflowResult,
+    ActivityOptions, ChildWorkflowOptions, ContinueAsNewOptions, LocalActivityOptions,
+    SyncWorkflowContext, WorkerOptions, WorkflowContext, WorkflowResult,
     activities::{ActivityContext, ActivityError},
 };
 
+use super::user_code::PROVIDER;
 use crate::workflows::{Acts, options};
 
 pub(crate) struct Guide;
@@ -27,7 +29,17 @@ impl Guide {
         place: String,
     ) -> Result<String, ActivityError> {
         omnitrace::record_event("tool", "map", None, json!({ "count": 1 }));
+        PROVIDER.tracer("user").start("look around").end();
         Ok(place)
+    }
+
+    /// Never ends in its first attempt.
+    #[activity]
+    pub(crate) async fn hold(ctx: ActivityContext, _: ()) -> Result<(), ActivityError> {
+        match ctx.info().attempt {
+            1 => std::future::pending().await,
+            _ => Ok(()),
+        }
     }
 }
 
@@ -84,6 +96,28 @@ impl Leg {
     }
 }
 
+/// Loses an attempt when its worker is killed.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct Crossing;
+
+#[workflow_methods]
+impl Crossing {
+    #[run]
+    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+        ctx.execute_activity(Guide::look, "there".to_owned(), options())
+            .await?;
+        let patience = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(3)).build();
+        ctx.execute_activity(Guide::hold, (), patience).await?;
+        let id = format!("{}-leg", ctx.workflow_id());
+        ctx.start_child_workflow(Leg::run, (), ChildWorkflowOptions::workflow_id(id))
+            .await?
+            .result()
+            .await?;
+        Ok(())
+    }
+}
+
 /// A worker that keeps so many runs in its cache.
 pub(crate) fn worker(queue: &str, cached: usize) -> WorkerOptions {
     WorkerOptions::new(queue)
@@ -92,6 +126,7 @@ pub(crate) fn worker(queue: &str, cached: usize) -> WorkerOptions {
         .register_activities(Guide)
         .register_workflow::<Journey>()
         .and_then(|options| options.register_workflow::<Leg>())
+        .and_then(|options| options.register_workflow::<Crossing>())
         .expect("workflows")
         .build()
 }

@@ -1,27 +1,41 @@
-//! Rows as spans, read back from a Jaeger.
+//! Rows as spans, read back from a Jaeger and from what a Collector wrote.
 
+pub(crate) mod collector;
+mod export;
+mod gate;
+mod headers;
 mod jaeger;
 mod journey;
+mod killed;
+mod languages;
 mod propagation;
+mod requests;
+mod span;
+mod trouble;
 mod user_code;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use omnitrace::Counter;
 use omnitrace::config::{Backend, DatabaseTarget, Endpoint, OtlpProtocol, Settings};
-use omnitrace::{Breaker, Counter};
 use omnitrace_store::row::{EventRow, RunRow};
 use omnitrace_tests::{
     NAMESPACE, Recording, RunningWorker, Stored, beside, client_with, database, eventually, unique,
 };
+use opentelemetry::Context;
+use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
 use temporalio_client::{Client, ClientOptions, WorkflowExecutionInfo, WorkflowHistory};
 use temporalio_common::protos::temporal::api::history::v1::History;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 
-use self::jaeger::{Span, assert_whole};
-use self::journey::{Journey, Leg, travel};
+use self::collector::Collector;
+use self::journey::{Crossing, Journey, Leg, travel};
+use self::span::{Span, assert_whole};
+use self::user_code::{KEPT, PROVIDER};
 
 /// Settings that send spans to this address, soon.
 fn sending(settings: Settings, protocol: OtlpProtocol, address: &str) -> Settings {
@@ -37,6 +51,57 @@ fn sending(settings: Settings, protocol: OtlpProtocol, address: &str) -> Setting
 
 fn by_http(settings: Settings) -> Settings {
     sending(settings, OtlpProtocol::HttpProtobuf, &jaeger::http())
+}
+
+/// Where spans are read back from.
+enum Place<'a> {
+    Jaeger,
+    File(&'a Collector),
+}
+
+impl Place<'_> {
+    /// Where it takes spans, `host:port`.
+    fn address(&self, protocol: OtlpProtocol) -> String {
+        match (self, protocol) {
+            (Self::Jaeger, OtlpProtocol::HttpProtobuf) => jaeger::http(),
+            (Self::Jaeger, _) => jaeger::grpc(),
+            (Self::File(collector), OtlpProtocol::HttpProtobuf) => collector.http.clone(),
+            (Self::File(collector), _) => collector.grpc.clone(),
+        }
+    }
+
+    /// All spans of a trace; none if it does not know it.
+    async fn trace(&self, id: &str) -> Vec<Span> {
+        match self {
+            Self::Jaeger => jaeger::trace(id).await,
+            Self::File(collector) => {
+                let mut spans = collector.spans();
+                spans.retain(|span| span.trace == id);
+                spans
+            }
+        }
+    }
+}
+
+/// Sends spans of user code, as its own exporter does.
+pub(crate) async fn send(spans: &[SpanData], grpc: &str) {
+    let mut exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(format!("http://{grpc}"))
+        .build()
+        .expect("an exporter");
+    let service = Resource::builder_empty()
+        .with_service_name("guides")
+        .build();
+    opentelemetry_sdk::trace::SpanExporter::set_resource(&mut exporter, &service);
+    let sent = opentelemetry_sdk::trace::SpanExporter::export(&exporter, spans.to_vec());
+    sent.await.expect("taken");
+}
+
+/// An address where nobody listens.
+pub(crate) fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").to_string()
 }
 
 /// A run and its events.
@@ -60,19 +125,23 @@ async fn journey(stored: impl AsyncFn() -> Stored, id: &str) -> Vec<Run> {
     .await
 }
 
-/// Spans of these runs, when all of their rows are there.
-async fn spans(runs: &[Run]) -> Vec<Vec<Span>> {
+/// Spans of these runs, when all of their rows are there, and what user code made.
+async fn spans(place: &Place<'_>, runs: &[Run], own: &[SpanData]) -> Vec<Vec<Span>> {
+    let own: Vec<String> = (own.iter())
+        .map(|span| span.span_context.span_id().to_string())
+        .collect();
     let expected: BTreeSet<&str> = (runs.iter())
         .flat_map(|(run, events)| {
             let events = events.iter().map(|event| event.span_id.as_str());
             events.chain([run.span_id.as_str()])
         })
+        .chain(own.iter().map(String::as_str))
         .collect();
     let traces: BTreeSet<&str> = runs.iter().map(|(run, _)| run.trace_id.as_str()).collect();
     eventually("all spans are there", async || {
         let mut all = Vec::new();
         for trace in &traces {
-            all.push(jaeger::trace(trace).await);
+            all.push(place.trace(trace).await);
         }
         let found: BTreeSet<&str> = all.iter().flatten().map(|span| span.id.as_str()).collect();
         (found == expected).then(|| all.clone())
@@ -88,8 +157,8 @@ fn named<'a>(spans: &'a [Vec<Span>], name: &str) -> Vec<&'a Span> {
     named
 }
 
-async fn assert_journey(runs: &[Run]) {
-    let spans = spans(runs).await;
+async fn assert_journey(place: &Place<'_>, runs: &[Run], own: &[SpanData]) {
+    let spans = spans(place, runs, own).await;
     for trace in &spans {
         assert_whole(trace);
     }
@@ -159,6 +228,7 @@ async fn replay(recording: &Recording, client: &Client, run: &RunRow) {
         .worker_plugin(plugin)
         .register_workflow::<Journey>()
         .and_then(|options| options.register_workflow::<Leg>())
+        .and_then(|options| options.register_workflow::<Crossing>())
         .expect("workflows")
         .build();
     let replayer = WorkflowReplayer::new(options).expect("valid options");
@@ -168,20 +238,32 @@ async fn replay(recording: &Recording, client: &Client, run: &RunRow) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journey_is_read_back_whole_and_a_replay_adds_nothing() {
-    let ways = [
-        (OtlpProtocol::HttpProtobuf, jaeger::http()),
-        (OtlpProtocol::Grpc, jaeger::grpc()),
-    ];
-    for (protocol, address) in ways {
+    let collector = Collector::start().await;
+    let places = [Place::Jaeger, Place::File(&collector)];
+    let protocols = [OtlpProtocol::HttpProtobuf, OtlpProtocol::Grpc];
+    let ways = places
+        .iter()
+        .flat_map(|place| protocols.map(|protocol| (place, protocol)));
+    for (place, protocol) in ways {
         let recording = Recording::with(|settings| {
+            let address = place.address(protocol);
             sending(settings, protocol, &address).with_service_name("guides")
         });
         let client = recording.client().await;
         let queue = unique("queue");
         let worker = RunningWorker::start(client.clone(), journey::worker(&queue, 100));
-        let id = beside(worker, travel(&client, &queue)).await;
+        // As a service does that starts a run for a request.
+        let request = PROVIDER.tracer("user").start("POST /journeys");
+        let request = Context::new().with_span(request);
+        let id = travel(&client, &queue).with_context(request.clone());
+        let id = beside(worker, id).await;
+        request.span().end();
         let runs = journey(async || recording.stored().await, &id).await;
-        assert_journey(&runs).await;
+        let own = KEPT.of(&runs[0].0.trace_id);
+        let names: Vec<&str> = own.iter().map(|span| span.name.as_ref()).collect();
+        assert_eq!(names, ["look around", "POST /journeys"]);
+        send(&own, &place.address(OtlpProtocol::Grpc)).await;
+        assert_journey(place, &runs, &own).await;
         let sent = recording.omnitrace.counter(Counter::SpansExported);
 
         for (run, _) in &runs {
@@ -190,7 +272,7 @@ async fn a_journey_is_read_back_whole_and_a_replay_adds_nothing() {
         let stopped = recording.omnitrace.shutdown(Duration::from_secs(5)).await;
         stopped.expect("all is stored");
         assert_eq!(recording.omnitrace.counter(Counter::SpansExported), sent);
-        assert_journey(&runs).await;
+        assert_journey(place, &runs, &own).await;
     }
 }
 
@@ -235,56 +317,9 @@ async fn without_a_store_spans_come_once_though_every_task_is_replayed() {
     assert_eq!(rows, BTreeSet::new(), "all rows are there");
 }
 
-/// Lets connections through to Jaeger from now on.
-async fn let_through(listener: TcpListener) {
-    loop {
-        let (mut near, _) = listener.accept().await.expect("a connection");
-        tokio::spawn(async move {
-            let mut far = TcpStream::connect(jaeger::http()).await.expect("Jaeger");
-            // `Err` means: one of both has gone.
-            let _ = copy_bidirectional(&mut near, &mut far).await;
-        });
-    }
-}
-
-/// An address where nobody answers, until somebody binds it.
-async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("bound").to_string()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_was_away_gets_all_spans_once_when_it_is_back() {
-    let address = nobody().await;
-    let recording = Recording::with(|settings| {
-        sending(settings, OtlpProtocol::HttpProtobuf, &address).with_service_name("guides")
-    });
-    let client = recording.client().await;
-    let queue = unique("queue");
-    let worker = RunningWorker::start(client.clone(), journey::worker(&queue, 100));
-    let id = beside(worker, travel(&client, &queue)).await;
-    let runs = journey(async || recording.stored().await, &id).await;
-    eventually("it is left alone", async || {
-        (recording.omnitrace.export_breaker() != Breaker::Closed).then_some(())
-    })
-    .await;
-    assert_eq!(recording.omnitrace.breaker(), Breaker::Closed);
-    assert_eq!(recording.omnitrace.counter(Counter::SpansExported), 0);
-    assert!(recording.omnitrace.counter(Counter::ExportErrors) > 0);
-    let listener = TcpListener::bind(&address).await.expect("still free");
-    let through = tokio::spawn(let_through(listener));
-    assert_journey(&runs).await;
-    eventually("it is asked again", async || {
-        (recording.omnitrace.export_breaker() == Breaker::Closed).then_some(())
-    })
-    .await;
-    recording.assert_accounted().await;
-    through.abort();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_process_could_not_send_another_does() {
-    let address = nobody().await;
+    let address = free_address();
     let gone = Recording::with(|settings| sending(settings, OtlpProtocol::HttpProtobuf, &address));
     let client = gone.client().await;
     let queue = unique("queue");
@@ -299,7 +334,7 @@ async fn what_a_process_could_not_send_another_does() {
             .with_database(url)
             .with_service_name("guides")
     });
-    assert_journey(&runs).await;
+    assert_journey(&Place::Jaeger, &runs, &[]).await;
     eventually("all is marked", async || {
         let sent: usize = runs.iter().map(|(_, events)| events.len() + 1).sum();
         (other.omnitrace.counter(Counter::SpansExported) == sent as u64).then_some(())

@@ -18,10 +18,10 @@ use temporalio_sdk::opentelemetry::{OpenTelemetryPlugin, WorkflowIdGenerator};
 use super::journey::{Journey, travel, worker};
 use super::user_code::Kept;
 
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
+pub(super) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(super) const SPAN: &str = "00f067aa0ba902b7";
 
-fn caller() -> Context {
+pub(super) fn caller() -> Context {
     Context::new().with_remote_span_context(SpanContext::new(
         TraceId::from_hex(TRACE).expect("hex"),
         SpanId::from_hex(SPAN).expect("hex"),

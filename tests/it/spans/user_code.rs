@@ -16,7 +16,8 @@ use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::{by_http, jaeger};
+use super::span::assert_whole;
+use super::{Place, by_http};
 use crate::workflows::options;
 
 /// Keeps finished spans.
@@ -27,6 +28,13 @@ impl Kept {
     pub(super) fn take(&self) -> Vec<SpanData> {
         std::mem::take(&mut self.0.lock().expect("unpoisoned"))
     }
+
+    /// Those of a trace.
+    pub(super) fn of(&self, trace: &str) -> Vec<SpanData> {
+        let kept = self.0.lock().expect("unpoisoned");
+        let of = |span: &&SpanData| span.span_context.trace_id().to_string() == trace;
+        kept.iter().filter(of).cloned().collect()
+    }
 }
 
 impl SpanExporter for Kept {
@@ -36,8 +44,9 @@ impl SpanExporter for Kept {
     }
 }
 
-static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
-static PROVIDER: LazyLock<SdkTracerProvider> = LazyLock::new(|| {
+/// What the spans of all tests' own code end up in.
+pub(super) static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
+pub(super) static PROVIDER: LazyLock<SdkTracerProvider> = LazyLock::new(|| {
     SdkTracerProvider::builder()
         .with_simple_exporter(KEPT.clone())
         .build()
@@ -102,11 +111,12 @@ async fn spans_of_user_code_lie_under_their_attempt() {
     let result = beside(running, handle.get_result(get)).await;
     result.expect("completed");
     let stored = recording.closed(&id).await;
-    let trace = super::spans(std::slice::from_ref(&stored)).await.remove(0);
-    jaeger::assert_whole(&trace);
+    let trace = super::spans(&Place::Jaeger, std::slice::from_ref(&stored), &[]).await;
+    let trace = &trace[0];
+    assert_whole(trace);
 
     let (run, _) = &stored;
-    let kept = KEPT.take();
+    let kept = KEPT.of(&run.trace_id);
     let named = |name: &str| -> Vec<&SpanData> {
         let named = kept.iter().filter(|span| span.name == name);
         named.collect()

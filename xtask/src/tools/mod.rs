@@ -3,11 +3,14 @@
 
 pub(crate) mod cache;
 pub(crate) mod chromium;
+pub(crate) mod collector;
 pub(crate) mod dev_server;
 mod go;
 pub(crate) mod jaeger;
 pub(crate) mod postgres;
+pub(crate) mod prometheus;
 pub(crate) mod protoc;
+pub(crate) mod python;
 pub(crate) mod server;
 pub(crate) mod temporal;
 pub(crate) mod toxiproxy;

@@ -235,7 +235,10 @@ fn an_endpoint_that_nothing_is_sent_to_is_one_line() {
     let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
     assert_eq!(
         lines,
-        ["OTEL_EXPORTER_ENDPOINT is set and TELEMETRY_ENABLED is not true: no spans are sent"]
+        [
+            "OTEL_EXPORTER_ENDPOINT is set and TELEMETRY_ENABLED is not true: nothing is sent to a \
+             collector"
+        ]
     );
     assert_eq!(
         off.telemetry.otlp.endpoint,
@@ -293,6 +296,10 @@ fn the_variables_of_spans_go_before_those_of_all_signals() {
         (telemetry.otlp.timeout_ms, telemetry.otlp.gzip),
         (500, true)
     );
+    let metrics = &telemetry.otlp.metrics;
+    assert_eq!(metrics.protocol, OtlpProtocol::HttpProtobuf);
+    assert_eq!(metrics.headers, telemetry.otlp.headers);
+    assert_eq!((metrics.timeout_ms, metrics.gzip), (500, false));
     assert_eq!(telemetry.span_limits.attributes, 20);
     assert_eq!(telemetry.span_limits.attributes_per_link, 10);
     assert_eq!(

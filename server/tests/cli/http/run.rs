@@ -65,6 +65,35 @@ async fn a_port_in_use_is_one_line_that_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn its_metrics_are_read_where_they_are_switched_on() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    drop(taken);
+    let variables = [
+        ("TELEMETRY_ENABLED", "true"),
+        ("TELEMETRY_BACKEND", "prom"),
+        ("PROM_EXPORT_PORT", &port),
+    ];
+    let server = Server::with(Database::full().await, &[], &variables);
+    server.json("/executions/order-1042/trace");
+    assert_eq!(server.get("/executions/nobody/trace").status, 404);
+    server.json("/executions");
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let route = r#"method="GET",route="/executions/{execution_id}/trace""#;
+    for line in [
+        format!("http_requests_total{{{route},status_class=\"2xx\"}} 1"),
+        format!("http_requests_total{{{route},status_class=\"4xx\"}} 1"),
+        "omnitrace_trace_fetch_seconds_count 2".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+    assert!(!text.contains("order-1042"), "{text}");
+}
+
+#[tokio::test]
 async fn it_is_not_ready_until_its_database_is_there_and_then_it_is() {
     let server = Server::of(Database::missing(), &[]);
     assert_eq!(server.json("/healthz")["status"], "ok");

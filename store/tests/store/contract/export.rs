@@ -180,6 +180,30 @@ async fn an_event_waits_for_the_row_of_its_run() {
 }
 
 #[tokio::test]
+async fn events_of_a_run_that_nobody_records_are_of_the_trace_that_an_attempt_was_told() {
+    let test = exporting(Duration::ZERO).await;
+    let run = run_key("r1");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let told = EventRow {
+        data_redacted: Some(format!(
+            r#"{{"task_queue":"q","traceparent":"00-{trace}-00f067aa0ba902b7-01"}}"#
+        )),
+        ..closed(attempt(&run, 1, 1, 1))
+    };
+    let inner = closed(event(&run, "tool:1.1:search:1", 1));
+    let keys = test.offer(&events(vec![told, inner])).await.to_export;
+    assert_eq!(keys.len(), 2);
+    assert_eq!(due(&test.store).await, sorted(keys.clone()));
+    let found = test.store.unexported(&keys).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].run.trace_id, trace);
+    assert_eq!((found[0].itself, found[0].events.len()), (false, 2));
+    test.store.exported(&keys).await.unwrap();
+    assert_eq!(due(&test.store).await, []);
+    assert_eq!(test.store.unexported(&keys).await.unwrap()[0].events, []);
+}
+
+#[tokio::test]
 async fn nothing_is_noted_where_nothing_is_exported() {
     let test = TestStore::new().await;
     let run = run_key("r1");

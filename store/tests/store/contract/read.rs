@@ -1,5 +1,6 @@
 //! Lists, searches and single runs.
 
+use omnitrace_store::key::{EventKey, Step};
 use omnitrace_store::row::{EventRow, Identity, RunKey, RunRow, SampledBy, Status};
 use omnitrace_store::{Batch, Promotion, RunFilter};
 
@@ -348,6 +349,33 @@ async fn ids_with_any_character_are_kept_apart_and_counted() {
 }
 
 #[tokio::test]
+async fn the_longest_ids_of_a_server_are_stored() {
+    let test = TestStore::new().await;
+    // What no database can compress before it goes into an index.
+    let id = |length: usize| -> String {
+        let digits = (0..).flat_map(|n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes());
+        let letter = |byte: u8| char::from(b'0' + byte % 75);
+        digits
+            .map(letter)
+            .filter(|c| *c != '%' && *c != ':')
+            .take(length)
+            .collect()
+    };
+    let run = RunKey::new(id(500), id(1000), "0f8fad5b-d9cb-469f-a165-70867728950e");
+    let key = EventKey::new("child_workflow", Step::new(&id(1000)), id(1000), 1);
+    let row = EventRow::new(run.clone(), key);
+    let batch = Batch {
+        runs: vec![RunRow::new(run.clone())],
+        events: vec![row.clone()],
+        ..Batch::default()
+    };
+    test.offer(&batch).await;
+    let stored = test.store.events(&run).await.unwrap();
+    assert_eq!(stored[0].event_key, row.event_key);
+    assert_eq!((&stored[0].step, &stored[0].name), (&row.step, &row.name));
+}
+
+#[tokio::test]
 async fn stats_count_rows_and_bytes() {
     let test = TestStore::new().await;
     let steps = (1..=3)
@@ -360,6 +388,6 @@ async fn stats_count_rows_and_bytes() {
     })
     .await;
     let stats = test.store.stats().await.unwrap();
-    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 3));
+    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 5));
     assert!(stats.bytes > 4096, "{stats:?}");
 }

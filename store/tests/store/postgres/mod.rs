@@ -2,6 +2,8 @@
 
 #[path = "../contract/cap.rs"]
 mod cap;
+#[path = "../contract/closings.rs"]
+mod closings;
 #[path = "../contract/export.rs"]
 mod export;
 #[path = "../contract/lease.rs"]
@@ -12,6 +14,8 @@ mod merge;
 mod read;
 #[path = "../contract/repair.rs"]
 mod repair;
+#[path = "../contract/retention.rs"]
+mod retention;
 mod schema;
 mod server;
 #[path = "../contract/usage.rs"]

@@ -2,6 +2,8 @@
 
 #[path = "../contract/cap.rs"]
 mod cap;
+#[path = "../contract/closings.rs"]
+mod closings;
 #[path = "../contract/export.rs"]
 mod export;
 mod file;
@@ -13,6 +15,8 @@ mod merge;
 mod read;
 #[path = "../contract/repair.rs"]
 mod repair;
+#[path = "../contract/retention.rs"]
+mod retention;
 #[path = "../contract/usage.rs"]
 mod usage;
 

@@ -1,0 +1,272 @@
+//! `omnitrace prune`, and the same as a task of `omnitrace serve`.
+//!
+//! Invariant: one process prunes a store at a time, by a lease in it; whoever stops leaves nothing half done.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use omnitrace::config::{Env, FindingKind, Settings};
+use omnitrace_store::row::Micros;
+use omnitrace_store::{
+    DatabaseUrl, OpenOptions, Prunable, PruneError, PruneStep, Retention, Store,
+};
+use serde::Serialize;
+
+use crate::Answer;
+use crate::cli::{Days, PruneArgs, RetentionArgs};
+use crate::database;
+use crate::error::CliError;
+use crate::progress;
+use crate::text::{count, thousands};
+
+/// Name of the lease. It is of the whole store, so of no namespace.
+const LEASE: &str = "retention";
+
+/// How long it holds without being renewed.
+const HELD: Duration = Duration::from_secs(60);
+
+/// Between two times of the server's task.
+const EVERY: Duration = Duration::from_secs(3600);
+
+/// A day in microseconds.
+const DAY: Micros = 24 * 3_600_000_000;
+
+/// What went, or would go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Summary {
+    /// Nothing was changed.
+    dry_run: bool,
+    /// Another process holds the lease.
+    elsewhere: bool,
+    #[serde(flatten)]
+    pruned: Prunable,
+    /// Hours that were aggregated.
+    hours_aggregated: u64,
+    /// Aggregates that went.
+    aggregates: u64,
+}
+
+/// How many days are kept; `None` keeps everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    events: Option<u32>,
+    runs: Option<u32>,
+    hourly: Option<u32>,
+}
+
+impl Kept {
+    /// # Errors
+    /// When `OMNITRACE_ENV` names no environment: what would be deleted then is a guess.
+    pub(crate) fn new(args: &RetentionArgs) -> Result<Self, CliError> {
+        let (settings, findings) = Settings::from_env();
+        let wrong = findings.iter().find(|finding| {
+            finding.kind == FindingKind::Invalid && finding.variable == "OMNITRACE_ENV"
+        });
+        if let Some(wrong) = wrong {
+            return Err(CliError::Prune(wrong.to_string()));
+        }
+        Ok(Self::of(settings.env, args))
+    }
+
+    fn of(env: Env, args: &RetentionArgs) -> Self {
+        let days = |days: Option<Days>| days.map_or(env.retention_days(), |Days(days)| days);
+        Self {
+            events: days(args.events_days),
+            runs: days(args.runs_days),
+            hourly: args.hourly_days.0,
+        }
+    }
+
+    fn before(self, now: Micros) -> Retention {
+        let before = |days: Option<u32>| days.map(|days| now - Micros::from(days) * DAY);
+        Retention {
+            events_before: before(self.events),
+            runs_before: before(self.runs),
+            hours_before: before(self.hourly),
+        }
+    }
+
+    fn keeps_rows(self) -> bool {
+        self.events.is_none() && self.runs.is_none()
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    url: Option<&str>,
+    args: PruneArgs,
+    now: Timestamp,
+) -> Result<Answer, CliError> {
+    let kept = Kept::new(&args.retention)?;
+    if kept.keeps_rows() {
+        return Err(CliError::Prune(
+            "everything is kept: say how long with --events-days and --runs-days, or set \
+             OMNITRACE_ENV to staging (7 days) or prod (14 days)"
+                .to_owned(),
+        ));
+    }
+    let retention = kept.before(now.as_microsecond());
+    let url = database::parse(url)?;
+    let summary = if args.dry_run {
+        let store = database::open(&url).await?;
+        let pruned = store.prunable(&retention).await?;
+        store.close().await;
+        Summary {
+            dry_run: true,
+            pruned,
+            ..Summary::default()
+        }
+    } else {
+        let store = Store::open(&url, options()).await?;
+        let bar = progress::rows("pruning");
+        let summary = prune(&store, &retention, &bar).await;
+        bar.finish_and_clear();
+        store.close().await;
+        summary?
+    };
+    Ok(Answer {
+        good: !summary.elsewhere,
+        text: summary.text(args.json),
+    })
+}
+
+/// Prunes now and once an hour.
+pub(crate) async fn forever(url: DatabaseUrl, kept: Kept) {
+    if kept.keeps_rows() {
+        return;
+    }
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let retention = kept.before(Timestamp::now().as_microsecond());
+        let pruned = async {
+            let store = Store::open(&url, options()).await?;
+            let pruned = prune(&store, &retention, &ProgressBar::hidden()).await;
+            store.close().await;
+            pruned
+        };
+        if let Err(error) = pruned.await {
+            crate::fail(&error);
+        }
+    }
+}
+
+/// Those who record make and change tables.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::default();
+    options.migrate = false;
+    options
+}
+
+async fn prune(
+    store: &Store,
+    retention: &Retention,
+    bar: &ProgressBar,
+) -> Result<Summary, CliError> {
+    let holder = uuid::Uuid::new_v4().to_string();
+    let mut summary = Summary::default();
+    let done = steps(store, retention, &holder, &mut summary, bar).await;
+    // `Err` means: the lease ends by itself.
+    let _ = store.release("", LEASE, &holder).await;
+    done.map(|()| summary)
+}
+
+async fn steps(
+    store: &Store,
+    retention: &Retention,
+    holder: &str,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+) -> Result<(), CliError> {
+    let mut renew_at = tokio::time::Instant::now();
+    loop {
+        if renew_at.elapsed() > Duration::ZERO {
+            if !store.lease("", LEASE, holder, HELD).await? {
+                summary.elsewhere = true;
+                return Ok(());
+            }
+            renew_at = tokio::time::Instant::now() + HELD / 3;
+        }
+        let gone = match store.prune(retention).await? {
+            PruneStep::Aggregated => {
+                summary.hours_aggregated += 1;
+                0
+            }
+            PruneStep::Events(n) => {
+                summary.pruned.events += n;
+                n
+            }
+            PruneStep::Runs(n) => {
+                summary.pruned.runs += n;
+                n
+            }
+            PruneStep::Hours(n) => {
+                summary.aggregates += n;
+                n
+            }
+            _ => return Ok(()),
+        };
+        bar.inc(gone);
+        // Whoever waits for the database gets it.
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Summary {
+    fn text(&self, json: bool) -> String {
+        if json {
+            return serde_json::to_string(self).unwrap_or_default() + "\n";
+        }
+        if self.elsewhere {
+            return "another process is pruning this database\n".to_owned();
+        }
+        let rows = format!(
+            "{} and {}",
+            count(self.pruned.runs, "run"),
+            count(self.pruned.events, "event")
+        );
+        if self.dry_run {
+            let kib = thousands(self.pruned.bytes.div_ceil(1024));
+            return format!("would delete {rows}, about {kib} KiB without indexes\n");
+        }
+        format!(
+            "{rows} deleted, {} aggregated, {} deleted\n",
+            count(self.hours_aggregated, "hour"),
+            count(self.aggregates, "old aggregate")
+        )
+    }
+}
+
+impl From<PruneError> for CliError {
+    fn from(error: PruneError) -> Self {
+        match error {
+            PruneError::Read(error) => Self::Read(error),
+            error => Self::Prune(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_keeps_rows_so_long_unless_told() {
+        let told = |events, runs| RetentionArgs {
+            events_days: events,
+            runs_days: runs,
+            hourly_days: Days(Some(90)),
+        };
+        let days = |env, args: &RetentionArgs| {
+            let kept = Kept::of(env, args);
+            (kept.events, kept.runs)
+        };
+        assert_eq!(days(Env::Dev, &told(None, None)), (None, None));
+        assert_eq!(days(Env::Staging, &told(None, None)), (Some(7), Some(7)));
+        assert_eq!(days(Env::Prod, &told(None, None)), (Some(14), Some(14)));
+        let own = told(Some(Days(Some(3))), Some(Days(None)));
+        assert_eq!(days(Env::Prod, &own), (Some(3), None));
+    }
+}

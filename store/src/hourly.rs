@@ -1,0 +1,131 @@
+//! What is kept of an hour when its rows go: counts, latencies, errors, tokens and cost.
+//!
+//! Invariant: an hour is that in which a run closed, and all that belongs to the run counts in it. Tokens and
+//! cost count once, as in the run's own sums, so the rows of an hour add up to those of its runs.
+
+use std::collections::BTreeMap;
+
+use crate::derive::{Usage, Used, counted};
+use crate::row::{EventRow, Micros, Phase, RunRow, Status};
+
+/// Microseconds of an hour.
+pub const HOUR: Micros = 3_600_000_000;
+
+/// Upper bounds of the buckets of latencies, in milliseconds; each counts what took at most so long.
+pub const BUCKETS_MS: [i64; 10] = [
+    10, 50, 100, 500, 1_000, 5_000, 10_000, 60_000, 600_000, 3_600_000,
+];
+
+/// What an aggregate is about. Of runs themselves `category` and `model` are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HourlyKey {
+    /// Temporal namespace.
+    pub namespace: String,
+    /// When the hour begins.
+    pub hour: Micros,
+    /// Workflow type.
+    pub workflow_type: String,
+    /// What steps are: `model`, `tool`, …, else their kind; empty for the runs themselves.
+    pub category: String,
+    /// Hashed tenant; empty if unknown.
+    pub tenant_id: String,
+    /// Model that was called; empty if none.
+    pub model: String,
+}
+
+/// Counts and sums of one hour.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hourly {
+    /// Runs that closed, or steps and inner events that ended.
+    pub count: u64,
+    /// Of those, the failed, timed out and terminated ones.
+    pub failed: u64,
+    /// Sum of the latencies that are known, in milliseconds.
+    pub latency_ms: i64,
+    /// How many took at most [`BUCKETS_MS`].
+    pub buckets: [u64; BUCKETS_MS.len()],
+    /// Tokens of prompts.
+    pub input_tokens: i64,
+    /// Tokens of answers.
+    pub output_tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
+}
+
+/// Aggregates by what they are about.
+pub type Hours = BTreeMap<HourlyKey, Hourly>;
+
+/// When the hour of a moment begins.
+pub fn hour_of(at: Micros) -> Micros {
+    at - at.rem_euclid(HOUR)
+}
+
+/// Adds a closed run with all its rows.
+pub fn add(hours: &mut Hours, run: &RunRow, events: &[EventRow]) {
+    let Some(closed_at) = run.closed_at.filter(|_| run.phase == Phase::Closed) else {
+        return;
+    };
+    let key = HourlyKey {
+        namespace: run.key.namespace.clone(),
+        hour: hour_of(closed_at),
+        workflow_type: run.workflow_type.clone(),
+        tenant_id: run
+            .tenant
+            .as_ref()
+            .map(|t| t.hash.clone())
+            .unwrap_or_default(),
+        ..HourlyKey::default()
+    };
+    let latency_ms = run.started_at.map(|start| (closed_at - start) / 1000);
+    (hours.entry(key.clone()).or_default()).count_one(run.status, latency_ms);
+
+    let key_of = |row: &EventRow| HourlyKey {
+        category: row.category.clone().unwrap_or_else(|| row.kind.clone()),
+        model: row.model.clone().unwrap_or_default(),
+        ..key.clone()
+    };
+    // Attempts are counted as the step that they are of.
+    let ended = |row: &&EventRow| {
+        row.phase == Phase::Closed && (row.kind != "activity" || row.attempt == 0)
+    };
+    for row in events.iter().filter(ended) {
+        (hours.entry(key_of(row)).or_default()).count_one(row.status, row.latency_ms);
+    }
+    let used: Vec<Used> = (events.iter())
+        .filter(|row| row.phase > Phase::Provisional)
+        .map(Used::from)
+        .collect();
+    let by_key: BTreeMap<&str, &EventRow> = events
+        .iter()
+        .map(|row| (row.event_key.as_str(), row))
+        .collect();
+    counted(&used, |row, own| {
+        if own == Usage::default() {
+            return;
+        }
+        let keys = [
+            Some(key.clone()),
+            by_key.get(row.event_key.as_str()).map(|row| key_of(row)),
+        ];
+        for key in keys.into_iter().flatten() {
+            let hour = hours.entry(key).or_default();
+            hour.input_tokens = hour.input_tokens.saturating_add(own.input_tokens);
+            hour.output_tokens = hour.output_tokens.saturating_add(own.output_tokens);
+            hour.cost_usd += own.cost_usd;
+        }
+    });
+}
+
+impl Hourly {
+    fn count_one(&mut self, status: Status, latency_ms: Option<i64>) {
+        self.count += 1;
+        let failed = [Status::Failed, Status::TimedOut, Status::Terminated];
+        self.failed += u64::from(failed.contains(&status));
+        if let Some(latency) = latency_ms {
+            self.latency_ms = self.latency_ms.saturating_add(latency);
+            for (count, bound) in self.buckets.iter_mut().zip(BUCKETS_MS) {
+                *count += u64::from(latency <= bound);
+            }
+        }
+    }
+}

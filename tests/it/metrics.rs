@@ -1,0 +1,512 @@
+//! Metrics of a known workload, as Prometheus reads them and a collector is sent them.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use omnitrace::Counter;
+use omnitrace::config::{Backend, DatabaseTarget, Endpoint, Settings};
+use omnitrace::metrics::names;
+use omnitrace::policy::Policy;
+use omnitrace_tests::{
+    Recording, RunningWorker, assert_accounted, beside, database, eventually, unique,
+};
+use serde_json::json;
+use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_common::{MemoValues, UntypedWorkflow};
+use temporalio_macros::{activities, workflow, workflow_methods};
+use temporalio_sdk::{
+    ActivityOptions, WorkerOptions, WorkflowContext, WorkflowResult,
+    activities::{ActivityContext, ActivityError},
+};
+
+use crate::probes::{Asker, Probes, Trial, Tried, tried};
+use crate::replay::replay_into;
+use crate::workflows::{Acts, options};
+
+/// Settings with metrics at a port of its own.
+fn measuring(settings: Settings) -> Settings {
+    let mut telemetry = settings.telemetry.clone();
+    telemetry.enabled = true;
+    telemetry.backends.insert(Backend::Prom);
+    telemetry.prom_port = Some(0);
+    settings
+        .with_telemetry(telemetry)
+        .with_categories("model=Probes::chat,Probes::draft;tool=Probes::upstream")
+        .expect("rules")
+}
+
+struct Books;
+
+#[activities]
+impl Books {
+    /// Tells of what it does.
+    #[activity]
+    async fn look_up(_ctx: ActivityContext, _: ()) -> Result<(), ActivityError> {
+        let time = Duration::from_millis(250);
+        omnitrace::record_event("db", "SELECT books", Some(time), json!({}));
+        omnitrace::record_event("db", "SELECT books", None, json!({}));
+        omnitrace::record_event("policy", "may read", Some(time), json!({}));
+        Ok(())
+    }
+}
+
+#[workflow]
+#[derive(Default)]
+struct Reader;
+
+#[workflow_methods]
+impl Reader {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+        ctx.execute_activity(Books::look_up, (), options()).await?;
+        Ok(())
+    }
+}
+
+/// Schedules activities in a queue of nobody's.
+#[workflow]
+#[derive(Default)]
+struct Waiter;
+
+#[workflow_methods]
+impl Waiter {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>, queue: String) -> WorkflowResult<()> {
+        let wait = |_| {
+            let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(60))
+                .task_queue(queue.clone())
+                .build();
+            ctx.execute_activity(Acts::echo, String::new(), options)
+        };
+        // Of more futures at once each would wake by itself, which a workflow must not do.
+        let tens = (0..5).map(|_| join_all((0..10).map(wait)));
+        join_all(tens).await;
+        Ok(())
+    }
+}
+
+fn worker(queue: &str, cached: usize) -> WorkerOptions {
+    WorkerOptions::new(queue)
+        .max_cached_workflows(cached)
+        .register_activities(Acts)
+        .register_activities(Books)
+        .register_activities(Probes)
+        .register_workflow::<Asker>()
+        .and_then(|options| options.register_workflow::<Reader>())
+        .and_then(|options| options.register_workflow::<Tried>())
+        .and_then(|options| options.register_workflow::<Waiter>())
+        .expect("workflows")
+        .build()
+}
+
+/// What is read at the endpoint: values by series, without buckets.
+async fn read(recording: &Recording) -> BTreeMap<String, f64> {
+    let address = recording
+        .omnitrace
+        .metrics()
+        .address()
+        .expect("an endpoint");
+    let url = format!("http://{address}/metrics");
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = ureq::get(url).call().expect("an answer");
+        answer.body_mut().read_to_string().expect("text")
+    });
+    let text = asked.await.expect("asked");
+    (text.lines())
+        .filter(|line| !line.starts_with('#') && !line.contains("_bucket{"))
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            (series.to_owned(), value.parse().expect("a number"))
+        })
+        .collect()
+}
+
+/// Those that the runs of a workload are measured by, but for how long things took.
+fn of_runs(read: &BTreeMap<String, f64>) -> Vec<(String, f64)> {
+    let is_time = |series: &str| series.contains("_sum{") && !series.contains("token_usage");
+    let own = ["omnitrace_", "target_info", "queue_depth_total"];
+    (read.iter())
+        .filter(|(series, _)| !is_time(series) && !own.iter().any(|own| series.starts_with(own)))
+        .map(|(series, value)| (series.clone(), *value))
+        .collect()
+}
+
+/// Runs one of each; gives their workflow ids.
+async fn workload(client: &Client, queue: &str) -> [String; 4] {
+    let good = Trial {
+        good: 3,
+        attempts: 3,
+        ..Trial::default()
+    };
+    let good = tried(client, queue, good).await;
+    let fails = Trial {
+        fail: true,
+        ..Trial::good()
+    };
+    let failed = tried(client, queue, fails).await;
+    let (asked, looked) = (unique("asker"), unique("reader"));
+    let mut memo = MemoValues::new();
+    memo.insert("tenant_id", json!("acme"));
+    let start = WorkflowStartOptions::new(queue, &asked).memo(memo).build();
+    let handle = client.start_workflow(Asker::run, json!({ "prompt": "?" }), start);
+    let result = handle.await.expect("started");
+    let result = result.get_result(WorkflowGetResultOptions::default());
+    result.await.expect("completed");
+    let start = WorkflowStartOptions::new(queue, &looked).build();
+    let handle = client.start_workflow(Reader::run, (), start);
+    let result = handle.await.expect("started");
+    let result = result.get_result(WorkflowGetResultOptions::default());
+    result.await.expect("completed");
+    [good, failed, asked, looked]
+}
+
+/// What the workload says, once.
+fn expected(queue: &str) -> Vec<(String, f64)> {
+    let tenant = Policy::new(Default::default()).identity("acme");
+    let mut expected = vec![
+        (r#"external_api_calls_total{category="db",operation="SELECT books"}"#.to_owned(), 2.0),
+        (r#"external_api_calls_total{category="model",operation="Probes::chat"}"#.to_owned(), 1.0),
+        (r#"external_api_calls_total{category="model",operation="Probes::draft"}"#.to_owned(), 1.0),
+        (r#"external_api_calls_total{category="tool",operation="Probes::upstream"}"#.to_owned(), 4.0),
+        (r#"external_api_duration_seconds_count{category="db",operation="SELECT books"}"#.to_owned(), 1.0),
+        (r#"external_api_duration_seconds_count{category="model",operation="Probes::chat"}"#.to_owned(), 1.0),
+        (r#"external_api_duration_seconds_count{category="model",operation="Probes::draft"}"#.to_owned(), 1.0),
+        (r#"external_api_duration_seconds_count{category="tool",operation="Probes::upstream"}"#.to_owned(), 4.0),
+        (r#"external_api_errors_total{category="tool",error_type="Upstream",operation="Probes::upstream"}"#.to_owned(), 2.0),
+        (r#"gen_ai_client_operation_duration_seconds_count{gen_ai_request_model="gpt-4o"}"#.to_owned(), 1.0),
+        (r#"gen_ai_client_operation_duration_seconds_count{gen_ai_request_model="unknown"}"#.to_owned(), 1.0),
+        (r#"gen_ai_client_token_usage_count{gen_ai_request_model="gpt-4o",gen_ai_token_type="input"}"#.to_owned(), 1.0),
+        (r#"gen_ai_client_token_usage_count{gen_ai_request_model="gpt-4o",gen_ai_token_type="output"}"#.to_owned(), 1.0),
+        (r#"gen_ai_client_token_usage_sum{gen_ai_request_model="gpt-4o",gen_ai_token_type="input"}"#.to_owned(), 1000.0),
+        (r#"gen_ai_client_token_usage_sum{gen_ai_request_model="gpt-4o",gen_ai_token_type="output"}"#.to_owned(), 100.0),
+        (format!(r#"queue_job_failures_total{{error_type="Told",job="Tried",queue="{queue}"}}"#), 1.0),
+        (format!(r#"queue_job_failures_total{{error_type="Upstream",job="Probes::upstream",queue="{queue}"}}"#), 2.0),
+        (r#"traces_duration_count{job="Asker"}"#.to_owned(), 1.0),
+        (r#"traces_duration_count{job="Reader"}"#.to_owned(), 1.0),
+        (r#"traces_duration_count{job="Tried"}"#.to_owned(), 2.0),
+        (r#"traces_total{job="Asker",status="completed"}"#.to_owned(), 1.0),
+        (r#"traces_total{job="Reader",status="completed"}"#.to_owned(), 1.0),
+        (r#"traces_total{job="Tried",status="completed"}"#.to_owned(), 1.0),
+        (r#"traces_total{job="Tried",status="failed"}"#.to_owned(), 1.0),
+        // 1000 tokens at 2.50 and 100 at 10 dollars a million.
+        (format!(r#"token_cost_usd{{model="gpt-4o",tenant="{tenant}"}}"#), 0.0035),
+        (format!(r#"workflow_cost_usd{{job="Asker",tenant="{tenant}"}}"#), 0.0035),
+    ];
+    for (job, jobs) in [
+        ("Asker", 1.0),
+        ("Books::look_up", 1.0),
+        ("Probes::chat", 1.0),
+        ("Probes::draft", 1.0),
+        ("Probes::upstream", 4.0),
+        ("Reader", 1.0),
+        ("Tried", 2.0),
+    ] {
+        let series = format!(r#"queue_job_latency_seconds_count{{job="{job}",queue="{queue}"}}"#);
+        expected.push((series, jobs));
+    }
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    expected
+}
+
+async fn assert_measured(recording: &Recording, queue: &str) {
+    let expected = expected(queue);
+    let mut last = Vec::new();
+    let is_there = async || {
+        last = of_runs(&read(recording).await);
+        (last.len() >= expected.len()).then_some(())
+    };
+    eventually("all is measured", is_there).await;
+    recording.assert_accounted().await;
+    let measured = of_runs(&read(recording).await);
+    assert_eq!(measured, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_metric_of_a_known_workload_has_its_value_and_a_replay_adds_nothing() {
+    let recording = Recording::with(measuring);
+    let client = recording.client().await;
+    let queue = unique("queue");
+    // Every task is replayed from the beginning.
+    let running = RunningWorker::start(client.clone(), worker(&queue, 0));
+    let ids = beside(running, workload(&client, &queue)).await;
+    for id in &ids {
+        recording.closed(id).await;
+    }
+    assert_measured(&recording, &queue).await;
+    for id in &ids[..2] {
+        replay_into(&recording, &client, id).await;
+    }
+    assert_measured(&recording, &queue).await;
+
+    // And by another process that shares the store.
+    let url = DatabaseTarget::Url(database(recording.folder()));
+    let other = Recording::with(|settings| measuring(settings).with_database(url));
+    for id in &ids[..2] {
+        replay_into(&other, &client, id).await;
+    }
+    other.assert_accounted().await;
+    let unchanged = other.omnitrace.counter(Counter::RowsUnchanged);
+    assert!(unchanged > 0, "it offered what is stored");
+    assert_eq!(of_runs(&read(&other).await), []);
+
+    let read = read(&recording).await;
+    let counted = |counter| recording.omnitrace.counter(counter) as f64;
+    assert_eq!(read["omnitrace_stored_total"], counted(Counter::RowsStored));
+    assert_eq!(
+        read["omnitrace_unchanged_total"],
+        counted(Counter::RowsUnchanged)
+    );
+    assert_eq!(read["omnitrace_sampled_out_total"], 0.0);
+    assert_eq!(read[r#"omnitrace_dropped_total{reason="queue_full"}"#], 0.0);
+    assert_eq!(read["omnitrace_sample_rate_configured"], 1.0);
+    assert_eq!(read["omnitrace_sample_rate_actual"], 1.0);
+    assert_eq!(read["omnitrace_live_recorders"], 0.0);
+    assert_eq!(read[r#"omnitrace_breaker_open{dependency="store"}"#], 0.0);
+    assert!(read["omnitrace_flush_seconds_count"] > 0.0);
+    assert!(
+        !read.contains_key("omnitrace_collector_up"),
+        "there is none"
+    );
+    let offered = read["omnitrace_offered_total"];
+    assert_eq!(offered, counted(Counter::RowsOffered));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_metric_has_data_under_its_name() {
+    let recording = Recording::with(|settings| {
+        let mut settings = measuring(settings);
+        settings.telemetry.backends.insert(Backend::Otel);
+        settings.telemetry.otlp.endpoint = Endpoint::parse("http://127.0.0.1:1");
+        settings.telemetry.batching.schedule_delay_ms = 50;
+        settings
+    });
+    let metrics = recording.omnitrace.metrics();
+    metrics.http_request(
+        "get",
+        "/orders/{id}",
+        201,
+        Duration::from_millis(20),
+        Some(512),
+    );
+    metrics.http_request("BREW", "/pots", 999, Duration::from_millis(20), None);
+    metrics.trace_fetched(Duration::from_millis(3));
+    for n in 0..1000 {
+        metrics.http_request("GET", &format!("/{n}"), 200, Duration::ZERO, None);
+    }
+    let client = recording.client().await;
+    recording.omnitrace.reconcile(&client);
+    let queue = unique("queue");
+    let running = RunningWorker::start(client.clone(), worker(&queue, 100));
+    let found = beside(running, async {
+        workload(&client, &queue).await;
+        let expected: Vec<&str> = names::ALL.iter().map(|metric| metric.name).collect();
+        eventually("all of them are there", async || {
+            let read = read(&recording).await;
+            let has = |name: &&&str| {
+                let after = |series: &String| {
+                    series.strip_prefix(**name).is_some_and(|rest| {
+                        rest.is_empty() || rest.starts_with('{') || rest.starts_with("_count")
+                    })
+                };
+                read.keys().any(after)
+            };
+            expected.iter().all(|name| has(&name)).then_some(read)
+        })
+        .await
+    })
+    .await;
+    let series = r#"http_requests_total{method="GET",route="/orders/{id}",status_class="2xx"}"#;
+    assert_eq!(found[series], 1.0);
+    let other = r#"http_requests_total{method="_OTHER",route="/pots",status_class="other"}"#;
+    assert_eq!(found[other], 1.0);
+    let size = r#"http_request_size_bytes_sum{method="GET",route="/orders/{id}"}"#;
+    assert_eq!(found[size], 512.0);
+    let rest = r#"http_requests_total{method="other",route="other",status_class="2xx"}"#;
+    assert!(found[rest] > 500.0, "{found:#?}");
+    let down = eventually("the collector does not answer", async || {
+        read(&recording)
+            .await
+            .get("omnitrace_collector_up")
+            .copied()
+    });
+    assert_eq!(down.await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_workers_stopped_the_depth_is_what_waits() {
+    let recording = Recording::with(measuring);
+    let client = recording.client().await;
+    recording.omnitrace.reconcile(&client);
+    let (queue, others) = (unique("queue"), unique("others"));
+    // It was there, and is gone.
+    let gone = RunningWorker::start(client.clone(), worker(&others, 10));
+    beside(gone, async {}).await;
+    let running = RunningWorker::start(client.clone(), worker(&queue, 10));
+    let id = unique("waiter");
+    beside(running, async {
+        let start = WorkflowStartOptions::new(&queue, &id).build();
+        let started = client.start_workflow(Waiter::run, others.clone(), start);
+        started.await.expect("started");
+        let handle = client.get_workflow_handle::<UntypedWorkflow>(&id);
+        eventually("the activities are scheduled", async || {
+            let history = handle.fetch_history(Default::default());
+            let events = history.into_events().await.ok()?;
+            (events.len() >= 50).then_some(())
+        })
+        .await;
+    })
+    .await;
+    let depth = format!(r#"queue_depth_total{{kind="activity",queue="{others}"}}"#);
+    eventually("50 are told to wait", async || {
+        (read(&recording).await.get(&depth) == Some(&50.0)).then_some(())
+    })
+    .await;
+    let none = format!(r#"queue_depth_total{{kind="workflow",queue="{others}"}}"#);
+    assert_eq!(read(&recording).await[&none], 0.0);
+    let handle = client.get_workflow_handle::<UntypedWorkflow>(&id);
+    handle
+        .terminate(Default::default())
+        .await
+        .expect("terminated");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_are_stored_nowhere_are_measured_all_the_same() {
+    let ways: [fn(Settings) -> Settings; 2] = [
+        |settings| measuring(settings).with_database(DatabaseTarget::None),
+        |settings| {
+            measuring(settings)
+                .with_sample_rate(0.0)
+                .with_slow_ms(60_000)
+        },
+    ];
+    for way in ways {
+        let recording = Recording::with(way);
+        let client = recording.client().await;
+        let queue = unique("queue");
+        let running = RunningWorker::start(client.clone(), worker(&queue, 0));
+        beside(running, workload(&client, &queue)).await;
+        assert_measured(&recording, &queue).await;
+    }
+}
+
+/// Keeps what is written to it.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("unpoisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_in_use_is_one_warning_and_nothing_else() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port();
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let recording = tracing::subscriber::with_default(subscriber, || {
+        Recording::with(|settings| {
+            let mut settings = measuring(settings);
+            settings.telemetry.prom_port = Some(port);
+            settings
+        })
+    });
+    let lines = String::from_utf8(written.0.lock().expect("unpoisoned").clone()).expect("text");
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(
+        lines.contains("WARN") && lines.contains("PROM_EXPORT_PORT"),
+        "{lines}"
+    );
+    assert!(lines.contains(&port.to_string()), "{lines}");
+    let recorder = recording.omnitrace.recorder("told", &"ab".repeat(16));
+    recorder.record_run_start(None, json!({}));
+    recorder.record_run_complete(json!({}));
+    assert_accounted(&recording.omnitrace).await;
+    assert_eq!(recording.omnitrace.counter(Counter::RowsStored), 1);
+    assert_eq!(recording.omnitrace.metrics().address(), None);
+    let text = recording.omnitrace.metrics().text();
+    assert!(
+        text.contains(r#"traces_total{job="told",status="completed"} 1"#),
+        "{text}"
+    );
+}
+
+/// Takes messages as a collector does, and passes them on as they came.
+fn receive(mut stream: TcpStream, sent: &Sender<String>) {
+    let mut message = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(n @ 1..) = stream.read(&mut part) {
+        message.extend_from_slice(&part[..n]);
+        let head = message.windows(4).position(|four| four == b"\r\n\r\n");
+        let Some(head) = head else { continue };
+        let text = String::from_utf8_lossy(&message).into_owned();
+        let length = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.parse::<usize>().expect("a number"))
+        });
+        if message.len() < head + 4 + length.expect("a length") {
+            continue;
+        }
+        message.clear();
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        // `Err` means: the test is over.
+        let _ = stream.write_all(answer.as_bytes());
+        let _ = sent.send(text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_sent_the_same() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let (sent, received) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, sent) = (stream.expect("a connection"), sent.clone());
+            std::thread::spawn(move || receive(stream, &sent));
+        }
+    });
+    let recording = Recording::with(|settings| {
+        let mut settings = measuring(settings).with_service_name("books");
+        settings.telemetry.backends = [Backend::Otel].into();
+        settings.telemetry.otlp.endpoint = Endpoint::parse(&format!("http://{address}"));
+        settings.telemetry.otlp.metrics.interval_ms = 50;
+        settings
+    });
+    assert_eq!(
+        recording.omnitrace.metrics().address(),
+        None,
+        "only what is chosen"
+    );
+    let recorder = recording.omnitrace.recorder("told", &"cd".repeat(16));
+    recorder.record_run_start(None, json!({}));
+    recorder.record_run_complete(json!({}));
+    let found = tokio::task::spawn_blocking(move || {
+        let wanted = [
+            "POST /v1/metrics",
+            "traces_total",
+            "told",
+            "books",
+            "omnitrace_stored_total",
+        ];
+        let all = |text: &String| wanted.iter().all(|wanted| text.contains(wanted));
+        received.iter().find(all)
+    });
+    found.await.expect("found").expect("it was sent");
+}
