@@ -16,6 +16,7 @@ mod progress;
 mod replay;
 mod report;
 mod series;
+mod spans;
 mod store;
 mod worker;
 mod workflows;
@@ -61,6 +62,9 @@ struct Run {
     /// The PostgreSQL server for what needs one, as the URL of a role that may create databases
     #[arg(long)]
     postgres: Option<String>,
+    /// The Collector's program, for what needs one
+    #[arg(long)]
+    collector: Option<PathBuf>,
     /// Up to ten million stored rows, which take some gigabytes
     #[arg(long)]
     large: bool,
@@ -110,6 +114,8 @@ enum Measure {
     Import,
     /// Both with many rows stored
     Growth,
+    /// Spans per second to a Collector
+    Spans,
     /// Spans of `tracing` and propagation
     Layer,
 }
@@ -222,6 +228,14 @@ async fn measure(run: Run) -> anyhow::Result<()> {
                 progress::measure("growth");
                 let series = growth::run(&scale, postgres()?).await?;
                 ("growth", series, &growth::QUESTIONS[..])
+            }
+            Measure::Spans => {
+                progress::measure("spans");
+                let collector = run.collector.as_deref();
+                let collector =
+                    collector.context("this needs a Collector: give --collector FILE")?;
+                let series = spans::run(&scale, collector).await?;
+                ("spans", series, &spans::QUESTIONS[..])
             }
             Measure::Layer => {
                 progress::measure("layer");

@@ -19,6 +19,8 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::metrics::Metrics;
+use crate::metrics::names::UNKNOWN;
 use crate::omnitrace::Recording;
 use crate::propagation::{self, Carrier};
 use crate::queue::{Observation, Subject};
@@ -39,13 +41,15 @@ type RouteOf = Arc<dyn Fn(&Extensions) -> Option<String> + Send + Sync>;
 #[derive(Clone)]
 pub struct HttpLayer {
     recording: Option<Recording>,
+    metrics: Metrics,
     route: RouteOf,
 }
 
 impl HttpLayer {
-    pub(crate) fn new(recording: Option<Recording>) -> Self {
+    pub(crate) fn new(recording: Option<Recording>, metrics: Metrics) -> Self {
         Self {
             recording,
+            metrics,
             route: Arc::new(|_| None),
         }
     }
@@ -98,6 +102,7 @@ impl HttpLayer {
             }),
             began: Instant::now(),
             recording,
+            metrics: self.metrics.clone(),
         })
     }
 }
@@ -183,6 +188,7 @@ where
 #[derive(Debug)]
 struct Watch {
     recording: Recording,
+    metrics: Metrics,
     context: Context,
     began: Instant,
     seen: Option<RequestSeen>,
@@ -195,6 +201,15 @@ impl Watch {
         };
         seen.latency = self.began.elapsed();
         seen.answer = answer;
+        let status = match answer {
+            Answer::Status(status) => status,
+            Answer::Error => 500,
+            // Of no class.
+            Answer::Gone => 0,
+        };
+        let route = seen.route.as_deref().unwrap_or(UNKNOWN);
+        self.metrics
+            .http_request(seen.method, route, status, seen.latency, seen.bytes);
         if self.recording.exports && seen.span.is_sampled() {
             let bytes = OVERHEAD + seen.route.as_ref().map_or(0, String::len);
             let seen = Box::new(seen);

@@ -156,7 +156,7 @@ impl OmniTrace {
     /// # }
     /// ```
     pub fn http_layer(&self) -> crate::HttpLayer {
-        crate::HttpLayer::new(self.recording.clone())
+        crate::HttpLayer::new(self.recording.clone(), self.metrics.clone())
     }
 
     /// The value to register on a `WorkflowReplayer` that shall record: the replayer makes ids up,

@@ -13,10 +13,11 @@ use omnitrace::config::{Backend, DatabaseTarget, Endpoint, Settings};
 use omnitrace::metrics::names;
 use omnitrace::policy::Policy;
 use omnitrace_tests::{
-    Recording, RunningWorker, assert_accounted, beside, database, eventually, unique,
+    NAMESPACE, Recording, RunningWorker, assert_accounted, beside, client_with, database,
+    eventually, unique,
 };
 use serde_json::json;
-use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_client::{Client, ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::{MemoValues, UntypedWorkflow};
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::{
@@ -62,7 +63,14 @@ struct Reader;
 #[workflow_methods]
 impl Reader {
     #[run]
-    async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+    async fn run(ctx: &mut WorkflowContext<Self>, nobody: String) -> WorkflowResult<()> {
+        // Nobody takes it, so its step alone tells; and the tasks after replay its end.
+        let in_vain = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(10))
+            .schedule_to_start_timeout(Duration::from_millis(100))
+            .task_queue(nobody)
+            .build();
+        let untaken = ctx.execute_activity(Books::look_up, (), in_vain).await;
+        assert!(untaken.is_err(), "it timed out");
         ctx.execute_activity(Books::look_up, (), options()).await?;
         Ok(())
     }
@@ -158,11 +166,16 @@ async fn workload(client: &Client, queue: &str) -> [String; 4] {
     let result = result.get_result(WorkflowGetResultOptions::default());
     result.await.expect("completed");
     let start = WorkflowStartOptions::new(queue, &looked).build();
-    let handle = client.start_workflow(Reader::run, (), start);
+    let handle = client.start_workflow(Reader::run, nobody(queue), start);
     let result = handle.await.expect("started");
     let result = result.get_result(WorkflowGetResultOptions::default());
     result.await.expect("completed");
     [good, failed, asked, looked]
+}
+
+/// A queue without a worker.
+fn nobody(queue: &str) -> String {
+    format!("{queue}-nobody")
 }
 
 /// What the workload says, once.
@@ -197,6 +210,11 @@ fn expected(queue: &str) -> Vec<(String, f64)> {
         (format!(r#"token_cost_usd{{model="gpt-4o",tenant="{tenant}"}}"#), 0.0035),
         (format!(r#"workflow_cost_usd{{job="Asker",tenant="{tenant}"}}"#), 0.0035),
     ];
+    let untaken = nobody(queue);
+    let untaken = format!(
+        r#"queue_job_failures_total{{error_type="TimeoutFailure.ScheduleToStart",job="Books::look_up",queue="{untaken}"}}"#
+    );
+    expected.push((untaken, 1.0));
     for (job, jobs) in [
         ("Asker", 1.0),
         ("Books::look_up", 1.0),
@@ -213,17 +231,27 @@ fn expected(queue: &str) -> Vec<(String, f64)> {
     expected
 }
 
-async fn assert_measured(recording: &Recording, queue: &str) {
+/// What these measured together.
+async fn measured(recordings: &[&Recording]) -> Vec<(String, f64)> {
+    let mut sum = BTreeMap::new();
+    for recording in recordings {
+        for (series, value) in of_runs(&read(recording).await) {
+            *sum.entry(series).or_default() += value;
+        }
+    }
+    sum.into_iter().collect()
+}
+
+async fn assert_measured(recordings: &[&Recording], queue: &str) {
     let expected = expected(queue);
-    let mut last = Vec::new();
-    let is_there = async || {
-        last = of_runs(&read(recording).await);
-        (last.len() >= expected.len()).then_some(())
-    };
-    eventually("all is measured", is_there).await;
-    recording.assert_accounted().await;
-    let measured = of_runs(&read(recording).await);
-    assert_eq!(measured, expected);
+    eventually("all is measured", async || {
+        (measured(recordings).await.len() >= expected.len()).then_some(())
+    })
+    .await;
+    for recording in recordings {
+        recording.assert_accounted().await;
+    }
+    assert_eq!(measured(recordings).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,11 +265,11 @@ async fn each_metric_of_a_known_workload_has_its_value_and_a_replay_adds_nothing
     for id in &ids {
         recording.closed(id).await;
     }
-    assert_measured(&recording, &queue).await;
+    assert_measured(&[&recording], &queue).await;
     for id in &ids[..2] {
         replay_into(&recording, &client, id).await;
     }
-    assert_measured(&recording, &queue).await;
+    assert_measured(&[&recording], &queue).await;
 
     // And by another process that shares the store.
     let url = DatabaseTarget::Url(database(recording.folder()));
@@ -274,6 +302,23 @@ async fn each_metric_of_a_known_workload_has_its_value_and_a_replay_adds_nothing
     );
     let offered = read["omnitrace_offered_total"];
     assert_eq!(offered, counted(Counter::RowsOffered));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_recorders_that_see_the_same_one_counts_each_row() {
+    let one = Recording::with(measuring);
+    let url = DatabaseTarget::Url(database(one.folder()));
+    let other = Recording::with(|settings| measuring(settings).with_database(url));
+    let plugins = ClientOptions::new(NAMESPACE)
+        .plugin(one.omnitrace.plugin())
+        .plugin(other.omnitrace.plugin());
+    let client = client_with(plugins.build()).await;
+    let queue = unique("queue");
+    let running = RunningWorker::start(client.clone(), worker(&queue, 0));
+    beside(running, workload(&client, &queue)).await;
+    assert_measured(&[&one, &other], &queue).await;
+    let stored = |recording: &Recording| recording.omnitrace.counter(Counter::RowsStored);
+    assert!(stored(&one) > 0 && stored(&other) > 0, "both recorded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -391,7 +436,7 @@ async fn runs_that_are_stored_nowhere_are_measured_all_the_same() {
         let queue = unique("queue");
         let running = RunningWorker::start(client.clone(), worker(&queue, 0));
         beside(running, workload(&client, &queue)).await;
-        assert_measured(&recording, &queue).await;
+        assert_measured(&[&recording], &queue).await;
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cargo::Profile;
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
 use crate::tools::postgres::PostgresServer;
-use crate::tools::{Host, protoc, temporal};
+use crate::tools::{Host, collector, protoc, temporal};
 use crate::{bench_ui, cargo, process, say, test};
 
 /// The package that measures, and its program.
@@ -32,6 +32,8 @@ pub(crate) enum Measure {
     Import,
     /// Both with up to a million rows stored in PostgreSQL
     Growth,
+    /// Spans per second to a Collector, beside OpenTelemetry's own exporter
+    Spans,
     /// What the layer costs a span outside any attempt, and propagation an activity
     Layer,
     /// Opening long runs in the web UI and in Temporal's own, in Chromium
@@ -49,6 +51,7 @@ impl Measure {
             Self::Store => "store",
             Self::Import => "import",
             Self::Growth => "growth",
+            Self::Spans => "spans",
             Self::Layer => "layer",
             Self::Ui => "ui",
         }
@@ -56,6 +59,10 @@ impl Measure {
 
     fn wants_server(self) -> bool {
         matches!(self, Self::Live | Self::Memory)
+    }
+
+    fn wants_collector(self) -> bool {
+        matches!(self, Self::Spans)
     }
 
     fn wants_postgres(self) -> bool {
@@ -112,6 +119,9 @@ pub(crate) fn run(
     }
     if let Some(server) = &postgres {
         bench.args(["--postgres", &server.url()]);
+    }
+    if measure.is_none_or(Measure::wants_collector) {
+        bench.arg("--collector").arg(collector::resolve(host)?);
     }
     if quick {
         bench.arg("--quick");

@@ -42,13 +42,13 @@ pub(super) struct Intake {
     has_store: bool,
     /// What becomes of rows that are stored nowhere, where spans are sent or anything is measured.
     unstored: Option<Unstored>,
-    metrics: Metrics,
-    /// Whether the rows that are placed now tell what was told when it happened.
-    replays: bool,
     /// How spans are made, where they are sent.
     shape: Option<SpanShape>,
     /// Spans of what there is no row of.
     spans: Vec<SpanData>,
+    metrics: Metrics,
+    /// Whether the rows that are placed now tell what was told when it happened.
+    replays: bool,
     counters: Counters,
     lost: Lost,
     process_id: String,
@@ -87,10 +87,10 @@ impl Intake {
             unstored: (!has_store)
                 .then(|| Unstored::new(spans.clone(), metrics.clone()))
                 .flatten(),
-            metrics,
-            replays: false,
             shape: spans,
             spans: Vec::new(),
+            metrics,
+            replays: false,
             counters,
             lost,
             process_id,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{assert_good, deploy, promtool, read};
+use super::{assert_good, assert_measured, deploy, promtool, read};
 
 /// Dashboards by file.
 fn dashboards() -> Vec<Value> {
@@ -36,9 +36,10 @@ fn queries() -> Vec<String> {
 }
 
 #[test]
-fn every_query_is_one_that_prometheus_takes() {
+fn every_query_is_one_that_prometheus_takes_of_metrics_that_there_are() {
     let mut rules = "groups:\n  - name: dashboards\n    rules:\n".to_owned();
     for (at, query) in queries().iter().enumerate() {
+        assert_measured(query);
         let query = query.replace("$__rate_interval", "2m");
         let query = serde_json::to_string(&query).expect("text");
         writeln!(rules, "      - {{record: 'query:{at}', expr: {query}}}").expect("text");

@@ -33,6 +33,31 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
+/// Checks that what a query asks for of OmniTrace's metrics is in their documentation.
+fn assert_measured(query: &str) {
+    const OURS: [&str; 8] = [
+        "http_",
+        "queue_",
+        "external_",
+        "token_cost",
+        "workflow_cost",
+        "traces_",
+        "gen_ai_client",
+        "omnitrace_",
+    ];
+    let documented = read(&deploy("../docs/metrics.md"));
+    let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+    for word in words.filter(|word| OURS.iter().any(|ours| word.starts_with(ours))) {
+        let parts = ["_bucket", "_sum", "_count"];
+        let part = parts.iter().find_map(|part| word.strip_suffix(part));
+        let is_there = |name: &str| documented.contains(&format!("\n| `{name}` |"));
+        assert!(
+            is_there(word) || part.is_some_and(is_there),
+            "{word} in {query}"
+        );
+    }
+}
+
 fn assert_good(command: &mut Command) {
     let output = command.output().expect("the program");
     assert!(output.status.success(), "{}", said(&output));

@@ -8,6 +8,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use serde_json::json;
 
 use super::{assert_good, said};
 use crate::spans::collector::{Collector, SHIPPED, program};
@@ -113,6 +114,38 @@ async fn secrets_of_user_code_do_not_pass() {
     for (secret, _) in SECRETS {
         assert!(!written.contains(secret), "{secret}: {written}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_pass_under_their_own_names() {
+    let collector = Collector::start().await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_nanos().to_string();
+    let point = json!({
+        "asDouble": 3, "timeUnixNano": now, "startTimeUnixNano": now,
+        "attributes": [{ "key": "job", "value": { "stringValue": "Order" } }],
+    });
+    let sum = json!({ "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point] });
+    let metrics = json!([{ "name": "traces_total", "sum": sum }]);
+    let sent = json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": metrics }] }] });
+    let taken = ureq::post(format!("http://{}/v1/metrics", collector.http)).send_json(&sent);
+    taken.expect("taken");
+    let shown = eventually("Prometheus could read it", async || {
+        let url = format!("http://{}/metrics", collector.prometheus);
+        let text = ureq::get(url)
+            .call()
+            .ok()?
+            .body_mut()
+            .read_to_string()
+            .ok()?;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("traces_total{"))?;
+        Some(line.to_owned())
+    })
+    .await;
+    assert!(shown.contains(r#"job="Order""#), "{shown}");
+    assert!(shown.ends_with(" 3"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

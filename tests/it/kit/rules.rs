@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{assert_good, deploy, promtool, read, said};
+use super::{assert_good, assert_measured, deploy, promtool, read, said};
 
 /// Names of all alerts.
 fn alerts() -> Vec<String> {
@@ -66,6 +66,7 @@ fn each_alert_leads_to_its_runbook_and_no_runbook_is_left_over() {
     let index = read(&runbooks.join("README.md"));
     let blocks = rules.split("- alert: ").skip(1);
     for (alert, block) in alerts().iter().zip(blocks) {
+        assert_measured(block.split("annotations:").next().expect("a rule"));
         let link = format!("runbook_url: docs/runbooks/{alert}.md\n");
         assert!(block.contains(&link), "{alert} leads to no runbook");
         let runbook = read(&runbooks.join(format!("{alert}.md")));

@@ -24,6 +24,8 @@ pub(crate) struct Collector {
     pub(crate) http: String,
     /// And by gRPC.
     pub(crate) grpc: String,
+    /// Where Prometheus reads the metrics that it took.
+    pub(crate) prometheus: String,
 }
 
 /// The program, which no setting of the tests reaches.
@@ -51,7 +53,7 @@ impl Collector {
             folder.path().join("spans.json").display()
         );
         std::fs::write(&overlay, text).expect("a file");
-        let [http, grpc, health, metrics] = [(); 4].map(|()| free_address());
+        let [http, grpc, health, metrics, prometheus] = [(); 5].map(|()| free_address());
         let port = metrics.rsplit(':').next().expect("a port");
         let system = program()
             .args(["--config", SHIPPED, "--config"])
@@ -60,6 +62,7 @@ impl Collector {
             .env("OMNITRACE_COLLECTOR_GRPC", &grpc)
             .env("OMNITRACE_COLLECTOR_HEALTH", health)
             .env("OMNITRACE_COLLECTOR_METRICS", port)
+            .env("OMNITRACE_COLLECTOR_PROMETHEUS", &prometheus)
             .env("OMNITRACE_DECISION_WAIT", "1s")
             .env("OMNITRACE_KEEP_PERCENT", percent.to_string())
             .stdin(Stdio::null())
@@ -71,6 +74,7 @@ impl Collector {
             folder,
             http,
             grpc,
+            prometheus,
         };
         eventually("the Collector listens", async || {
             let both = [&collector.http, &collector.grpc];

@@ -119,6 +119,17 @@ async fn a_request_is_the_root_of_the_run_that_it_starts() {
     let failed = failed.expect("one failed");
     assert_eq!(failed.tag("error.type"), "500");
     assert_eq!(failed.tag("http.response.status_code"), "500");
+    let measured = recording.omnitrace.metrics().text();
+    for line in [
+        r#"http_requests_total{method="POST",route="/legs/{name}",status_class="2xx"} 2"#,
+        r#"http_requests_total{method="POST",route="/legs/{name}",status_class="5xx"} 1"#,
+        r#"http_request_size_bytes_sum{method="POST",route="/legs/{name}"} 18"#,
+    ] {
+        assert!(
+            measured.contains(&format!("{line}\n")),
+            "{line}: {measured}"
+        );
+    }
     let counted = recording.omnitrace.counter(Counter::SpansExported);
     assert_eq!(counted, all as u64);
     recording.assert_accounted().await;

@@ -38,7 +38,12 @@ const COMPONENTS: [(&str, &str, &str, &[&str]); 7] = [
         ],
     ),
     ("exporters", CORE, VERSION, &["exporter/otlpexporter"]),
-    ("exporters", CONTRIB, VERSION, &["exporter/fileexporter"]),
+    (
+        "exporters",
+        CONTRIB,
+        VERSION,
+        &["exporter/fileexporter", "exporter/prometheusexporter"],
+    ),
     (
         "extensions",
         CONTRIB,
