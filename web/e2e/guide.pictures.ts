@@ -68,7 +68,10 @@ const KNOWLEDGE = "activity:4:Search::knowledge:0";
 const MOMENT = "2026-11-21T16:56:23.900000Z";
 
 it("draws the guide", async () => {
-  await picture("executions", "/", (page) => page.getByRole("link", { name: "nightly" }).first().waitFor());
+  await picture("executions", "/", async (page) => {
+    await page.getByRole("link", { name: "nightly" }).first().waitFor();
+    await page.getByRole("img").nth(1).waitFor();
+  });
   await picture("trace", trace({ row: KNOWLEDGE, path: "on" }), async (page) => {
     await rows(page);
     await page.getByRole("complementary").getByText("Attempts").waitFor();
@@ -83,6 +86,9 @@ it("draws the guide", async () => {
     await page.getByText("Filter ▾").click();
   });
   await picture("chain", trace({ run: "nightly-1" }, "nightly"), (page) => page.getByRole("link", { name: "run 3" }).waitFor());
+  await picture("compare", `/compare?${new URLSearchParams({ a: "support-1077", b: "support-1068" })}`, (page) =>
+    page.getByText("steps differ").waitFor(),
+  );
   await picture("dark", trace({ row: KNOWLEDGE }), rows, { dark: true });
   await picture("narrow", trace({ at: MOMENT }), rows, { width: 400 });
 });

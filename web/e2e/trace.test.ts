@@ -172,7 +172,7 @@ describe("a run that goes on", () => {
     const run = () => new History({ workflowId: "live", runId: "l1", begin: Date.now() - 60_000 }).activity("First");
     server.record(run());
     const { page, close } = await open(browser, trace("live"));
-    await page.getByText("▸ live").waitFor();
+    await page.getByTitle("Rows come as they land").waitFor();
     expect(await titles(page)).toEqual(["Order", "First"]);
     server.record(run().activity("Second"));
     await page.getByRole("treeitem").filter({ hasText: "Second" }).waitFor();

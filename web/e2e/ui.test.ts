@@ -17,6 +17,9 @@ beforeAll(async () => {
       begin: Date.UTC(2026, 0, 1, 10 + n),
       continuedFrom: n > 0 ? `chained-${n - 1}` : undefined,
     });
+  const pair = (id: string) => new History({ workflowId: id, runId: `${id}-run`, type: "Pair", begin: Date.now() - 600_000 }).activity("Stock");
+  server.record(pair("pair-a").activity("Pay").complete());
+  server.record(pair("pair-b").activity("Pay", { error: "CardClosed" }).activity("Extra").fail("CardClosed", "closed"));
   server.record(chained(0).continueAsNew("chained-1"), chained(1).activity("A").continueAsNew("chained-2"), chained(2).complete());
 });
 afterAll(async () => {
@@ -30,8 +33,8 @@ describe("executions", () => {
   it("shows a new run by itself", async () => {
     const { page, close } = await open(browser, server.url);
     await page.getByRole("link", { name: "reset-1" }).waitFor();
-    const before = await page.locator("tbody tr").count();
-    expect(before).toBe(HISTORIES.length + 3);
+    const before = await page.locator(".runs tbody tr").count();
+    expect(before).toBe(HISTORIES.length + 5);
     server.import("updates");
     await page.getByRole("link", { name: "updates-1" }).waitFor();
     expect(await page.getByRole("button", { name: /^all/ }).textContent()).toBe(`all${before + 1}`);
@@ -47,7 +50,7 @@ describe("executions", () => {
     await page.getByRole("link", { name: "reset-1" }).waitFor({ state: "detached" });
     await page.reload();
     await page.getByRole("link", { name: "local-activities-1" }).waitFor();
-    expect(await page.locator("tbody tr").count()).toBe(1);
+    expect(await page.locator(".runs tbody tr").count()).toBe(1);
     await page.getByRole("button", { name: /completed/ }).click();
     await page.waitForURL(/status=completed/);
     await page.getByRole("button", { name: "More filters" }).click();
@@ -68,6 +71,50 @@ describe("executions", () => {
     await page.goBack();
     await page.getByRole("link", { name: "local-activities-1" }).waitFor();
     expect(page.url()).toContain("type=Locals");
+    await close();
+  });
+});
+
+describe("two runs", () => {
+  it("are chosen in the list and compared step by step", async () => {
+    const { page, close } = await open(browser, `${server.url}/?type=Pair`);
+    await page.getByRole("checkbox", { name: "Compare pair-a" }).check();
+    await page.getByRole("link", { name: "pair-b" }).focus();
+    await page.keyboard.press("x");
+    await page.keyboard.press("c");
+    await page.getByText("2 of 3 steps differ").waitFor();
+    const steps = () => page.locator("tbody th").allTextContents();
+    expect((await steps()).map((name) => name.split(" ")[0])).toEqual(["Pay", "Extra"]);
+    expect(await page.getByRole("row").filter({ hasText: "Extra" }).textContent()).toContain("only in B");
+    await page.getByRole("button", { name: "All steps" }).click();
+    await page.waitForURL(/steps=all/);
+    expect((await steps()).length).toBe(3);
+    await page.keyboard.press("s");
+    await page.getByText("only in A").waitFor();
+    await page.reload();
+    await page.getByText("only in A").waitFor();
+    await page.getByRole("link", { name: "Pay" }).click();
+    await page.getByRole("complementary").getByText("CardClosed").first().waitFor();
+    await close();
+  });
+
+  it("are found from one of them", async () => {
+    const { page, close } = await open(browser, trace("pair-a"));
+    await page.getByRole("link", { name: "compare with another run" }).click();
+    await page.getByRole("button", { name: /pair-b/ }).click();
+    await page.getByText("2 of 3 steps differ").waitFor();
+    await close();
+  });
+});
+
+describe("the charts", () => {
+  it("count the runs of the last day, and say so in words and as a table", async () => {
+    const { page, close } = await open(browser, `${server.url}/?type=Pair`);
+    const chart = page.getByRole("img", { name: /Runs begun in the last 24 hours, Pair: 2 runs, 50.0 %/ });
+    await chart.waitFor();
+    await page.getByText("As a table").first().click();
+    expect(await page.getByRole("figure").first().getByRole("row").nth(1).textContent()).toMatch(/1001$/);
+    await accessible(page, "charts");
     await close();
   });
 });
@@ -170,6 +217,8 @@ describe.each(LOOKS)("%s", (name, look) => {
       await page.getByRole("dialog").waitFor();
     });
     state("a chain", `${trace("chained")}&run=chained-1`, () => page.getByRole("link", { name: "run 3" }).waitFor());
+    state("two runs", `${server.url}/compare?a=pair-a&b=pair-b`, () => page.getByText("steps differ").waitFor());
+    state("a choice of runs", `${server.url}/compare?a=pair-a`, () => page.getByRole("button", { name: /pair-b/ }).waitFor());
     state("the keyboard", trace("cancellations-1"), async () => {
       await page.getByRole("treeitem").first().waitFor();
       await page.keyboard.press("?");

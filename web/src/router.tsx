@@ -1,5 +1,6 @@
 import { Outlet, createRootRoute, createRoute, createRouter, useRouter } from "@tanstack/react-router";
 import { useCallback } from "react";
+import { ComparePage } from "./compare/ComparePage";
 import { ErrorNotice, Notice } from "./components/Notice";
 import { GoContext } from "./components/go";
 import { ExecutionsPage } from "./executions/ExecutionsPage";
@@ -60,8 +61,15 @@ const trace = createRoute({
   component: TracePage,
 });
 
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: "/compare",
+  validateSearch: (raw) => texts(["a", "b", "a_run", "b_run", "namespace", "steps"], raw),
+  component: ComparePage,
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([executions, trace]),
+  routeTree: root.addChildren([executions, trace, compare]),
   // Plain texts, as everybody else writes them: an id of digits stays an id.
   parseSearch: (search) => Object.fromEntries(new URLSearchParams(search)),
   stringifySearch: (search) => {

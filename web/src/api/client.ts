@@ -10,6 +10,11 @@ export type TraceNode = components["schemas"]["TraceNode"];
 export type Failure = components["schemas"]["Failure"];
 export type Link = components["schemas"]["Link"];
 export type Problem = components["schemas"]["Problem"];
+export type Compared = components["schemas"]["Comparison"];
+export type ComparedStep = components["schemas"]["ComparedStep"];
+export type ComparedSide = components["schemas"]["Side"];
+export type Stats = components["schemas"]["Stats"];
+export type StatsHour = components["schemas"]["TypeStats"];
 
 type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { query?: infer Q } } }
   ? Partial<Record<keyof NonNullable<Q>, string>>
@@ -17,6 +22,20 @@ type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { quer
 
 export type ListQuery = Query<"/executions">;
 export type TraceQuery = Query<"/executions/{execution_id}/trace">;
+export interface CompareQuery {
+  a: string;
+  b: string;
+  a_run_id?: string;
+  b_run_id?: string;
+  namespace?: string;
+}
+export interface StatsQuery {
+  from?: string;
+  to?: string;
+  workflow_type?: string;
+  namespace?: string;
+}
+
 /** Why the server did not answer what was asked. */
 export class ApiError extends Error {
   constructor(
@@ -42,6 +61,14 @@ export class Client {
 
   executions(query: ListQuery, signal?: AbortSignal): Promise<Executions> {
     return this.get("/executions", query, signal);
+  }
+
+  stats(query: StatsQuery, signal?: AbortSignal): Promise<Stats> {
+    return this.get("/stats", query, signal);
+  }
+
+  compare(query: CompareQuery, signal?: AbortSignal): Promise<Compared> {
+    return this.get("/executions/compare", query, signal);
   }
 
   /**
@@ -103,6 +130,11 @@ export class Client {
       void reader.cancel().catch(() => undefined);
     }
     if (!ended) throw new ApiError(0, "Cut off", "The stream of the run was cut.");
+  }
+
+  /** The run as a file. */
+  async file(executionId: string, query: { format: string; run_id?: string; namespace?: string }): Promise<Blob> {
+    return (await this.ask(`${encoded(executionId)}/export`, query, undefined, "*/*")).blob();
   }
 
   private async get<T>(path: string, query: object, signal?: AbortSignal): Promise<T> {

@@ -1,13 +1,17 @@
 import { getRouteApi } from "@tanstack/react-router";
-import { useRef, useState } from "react";
+import { useContext, useRef, useState } from "react";
+import type { Execution } from "../api/client";
+import { GoContext } from "../components/go";
 import { KeyboardHelp, type Keys } from "../components/KeyboardHelp";
 import { ErrorNotice, Loading, Notice } from "../components/Notice";
 import { Top } from "../components/Top";
 import { moveFocus, useNow, usePageKeys, useTitle } from "../components/hooks";
 import { ExecutionsTable } from "./ExecutionsTable";
 import { ListTools } from "./ListTools";
+import { StatsCharts } from "./StatsCharts";
 import { Filters } from "./Filters";
 import { StatusCounts } from "./StatusCounts";
+import { compareTwo } from "./fns/choice";
 import { isNarrowed, type Search } from "./fns/search";
 import { useExecutions } from "./useExecutions";
 
@@ -17,6 +21,8 @@ const KEYS: Keys = [
   [["j", "↓"], "next run"],
   [["k", "↑"], "run before"],
   [["Enter"], "open the run"],
+  [["x"], "choose the run to compare it, or not"],
+  [["c"], "compare the two runs that are chosen"],
   [["/"], "search"],
   [["?"], "this list"],
 ];
@@ -28,6 +34,8 @@ export function ExecutionsPage() {
   const [help, setHelp] = useState(false);
   useTitle("Executions");
   const text = useRef<HTMLInputElement>(null);
+  const [chosen, setChosen] = useState<Execution[]>([]);
+  const go = useContext(GoContext);
   const query = useExecutions(search);
   const now = useNow(true);
   const onChange = (search: Search) => void navigate({ search, replace: true });
@@ -35,6 +43,8 @@ export function ExecutionsPage() {
     const step = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
     if (step) moveFocus(step);
     else if (event.key === "/") text.current?.focus();
+    else if (event.key === "x") document.activeElement?.closest("tr")?.querySelector<HTMLElement>("[type=checkbox]")?.click();
+    else if (event.key === "c" && chosen.length === 2) go(compareTwo(chosen));
     else if (event.key === "?") setHelp(true);
     else return;
     event.preventDefault();
@@ -51,8 +61,9 @@ export function ExecutionsPage() {
         <Filters search={search} onChange={onChange} text={text} />
         {query.isPending && <Loading what="runs" />}
         {query.error && <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />}
-        {runs.length > 0 && <ListTools runs={runs} />}
-        {runs.length > 0 && <ExecutionsTable runs={runs} now={now} />}
+        {query.isSuccess && <StatsCharts search={search} />}
+        {runs.length > 0 && <ListTools runs={runs} chosen={chosen} onClear={() => setChosen([])} />}
+        {runs.length > 0 && <ExecutionsTable runs={runs} now={now} chosen={chosen} onChoose={setChosen} />}
         {query.isSuccess && runs.length === 0 && <Empty narrowed={isNarrowed(search)} />}
         {query.hasNextPage && (
           <p className="runs-more">

@@ -4,13 +4,25 @@ import { StatusBadge } from "../components/StatusBadge";
 import { ago, dollars, duration, localTime, parseTime, thousands } from "../components/format";
 import { isOpen, statusOf } from "../components/status";
 import { traceHref } from "../trace/links";
+import { chose, isChosen } from "./fns/choice";
+
+interface Props {
+  runs: Execution[];
+  now: number;
+  /** Those that are to be compared. */
+  chosen: Execution[];
+  onChoose: (chosen: Execution[]) => void;
+}
 
 /** Runs, newest first. */
-export function ExecutionsTable({ runs, now }: { runs: Execution[]; now: number }) {
+export function ExecutionsTable({ runs, now, chosen, onChoose }: Props) {
   return (
     <table className="runs">
       <thead>
         <tr>
+          <th scope="col" className="choice">
+            <span className="visually-hidden">Compare</span>
+          </th>
           <th scope="col">Status</th>
           <th scope="col">Workflow id</th>
           <th scope="col">Type</th>
@@ -24,20 +36,29 @@ export function ExecutionsTable({ runs, now }: { runs: Execution[]; now: number 
       </thead>
       <tbody>
         {runs.map((run) => (
-          <RunRow key={`${run.namespace} ${run.execution_id} ${run.run_id}`} run={run} now={now} />
+          <RunRow
+            key={`${run.namespace} ${run.execution_id} ${run.run_id}`}
+            run={run}
+            now={now}
+            chosen={isChosen(chosen, run)}
+            onChoose={() => onChoose(chose(chosen, run))}
+          />
         ))}
       </tbody>
     </table>
   );
 }
 
-function RunRow({ run, now }: { run: Execution; now: number }) {
+function RunRow({ run, now, chosen, onChoose }: { run: Execution; now: number; chosen: boolean; onChoose: () => void }) {
   const href = traceHref({ executionId: run.execution_id, runId: run.run_id, namespace: run.namespace });
   const tokens = run.token_usage.prompt + run.token_usage.completion;
   const more = run.dropped_events > 0 || run.incomplete;
   const error = run.error && [run.error.type, run.error.message].filter(Boolean).join(": ");
   return (
     <tr>
+      <td className="choice">
+        <input type="checkbox" aria-label={`Compare ${run.execution_id}`} checked={chosen} onChange={onChoose} />
+      </td>
       <td>
         <StatusBadge state={statusOf(run.status)} />
       </td>

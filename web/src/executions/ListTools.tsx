@@ -1,5 +1,7 @@
 import type { Execution } from "../api/client";
+import { PageLink } from "../components/PageLink";
 import { download, toCsv } from "../components/files";
+import { compareTwo } from "./fns/choice";
 
 const COLUMNS = [
   "namespace",
@@ -15,8 +17,14 @@ const COLUMNS = [
   "trace_id",
 ] as const;
 
+interface Props {
+  runs: Execution[];
+  chosen: Execution[];
+  onClear: () => void;
+}
+
 /** What can be done with the runs of the list. */
-export function ListTools({ runs }: { runs: Execution[] }) {
+export function ListTools({ runs, chosen, onClear }: Props) {
   const csv = () =>
     toCsv(
       [...COLUMNS, "error_type", "error_message"],
@@ -24,6 +32,16 @@ export function ListTools({ runs }: { runs: Execution[] }) {
     );
   return (
     <div className="list-tools">
+      {chosen.length === 2 ? (
+        <PageLink className="button" href={compareTwo(chosen)} title="c">
+          Compare the two chosen runs
+        </PageLink>
+      ) : (
+        <span className="muted">
+          {chosen.length === 1 ? "Choose one more run to compare both." : "Choose two runs to compare them."}
+        </span>
+      )}
+      {chosen.length > 0 && <button onClick={onClear}>Choose none</button>}
       <span className="list-files">
         These runs as <button onClick={() => download("runs.json", JSON.stringify(runs, null, 2), "application/json")}>JSON</button>{" "}
         <button onClick={() => download("runs.csv", csv(), "text/csv")}>CSV</button>

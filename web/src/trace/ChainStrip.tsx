@@ -47,6 +47,9 @@ export function ChainStrip({ trace }: { trace: Trace }) {
           ))}
         </ol>
       )}
+      {previous_run && (
+        <PageLink href={compareHref(trace, previous_run)}>Compare with the run before</PageLink>
+      )}
       {children.length > 0 && <Children children={children} />}
     </nav>
   );
@@ -85,4 +88,15 @@ function Children({ children }: { children: Link[] }) {
       </ul>
     </Menu>
   );
+}
+
+export function compareHref(a: { execution_id: string; run_id: string; namespace: string }, runBefore?: string): string {
+  const query = new URLSearchParams({ namespace: a.namespace });
+  query.set("a", a.execution_id);
+  query.set("a_run", runBefore ?? a.run_id);
+  if (runBefore) {
+    query.set("b", a.execution_id);
+    query.set("b_run", a.run_id);
+  }
+  return `/compare?${query}`;
 }

@@ -1,10 +1,11 @@
 import type { Trace } from "../api/client";
 import { CopyButton } from "../components/CopyButton";
 import { FailureBox } from "../components/FailureBox";
+import { PageLink } from "../components/PageLink";
 import { StatusBadge } from "../components/StatusBadge";
 import { dollars, duration, localTime, parseTime, thousands } from "../components/format";
 import { isOpen, statusOf } from "../components/status";
-import { ChainStrip } from "./ChainStrip";
+import { ChainStrip, compareHref } from "./ChainStrip";
 import { Dashboards } from "./detail/Dashboards";
 
 interface Props {
@@ -41,11 +42,10 @@ export function TraceHeader({ trace, now, stale }: Props) {
         </Fact>
         {tokens && <Fact name="tokens">{thousands(tokens.prompt)} in, {thousands(tokens.completion)} out</Fact>}
         {cost != null && <Fact name="cost">{dollars(cost)}</Fact>}
-        {Object.keys(trace.dashboards).length > 0 && (
-          <Fact name="open in">
-            <Dashboards pages={trace.dashboards} />
-          </Fact>
-        )}
+        <Fact name="also">
+          <PageLink className="button" href={compareHref(trace)}>compare with another run</PageLink>
+          <Dashboards pages={trace.dashboards} />
+        </Fact>
       </dl>
       <ChainStrip trace={trace} />
       {error && <FailureBox error={error} />}
@@ -69,6 +69,7 @@ function Warnings({ trace, stale }: { trace: Trace; stale?: Error }) {
     stale && `Not up to date: ${stale.message}`,
     trace.dropped_events > 0 &&
       `${thousands(trace.dropped_events)} events are not shown: they were cut by the limits of rows per run, attempts per step and events per attempt.`,
+    trace.trace_backend?.available === false && `Spans of other programs are missing: ${trace.trace_backend.detail ?? ""}`,
     trace.incomplete && "The recorder lost something of this run; `omnitrace doctor` says why.",
   ].filter((text): text is string => Boolean(text));
   return warnings.map((text) => (

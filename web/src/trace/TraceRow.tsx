@@ -113,6 +113,7 @@ function metaOf(node: TraceNode): string {
   return [
     node.child_run?.execution_id,
     node.role === "inner" && node.kind !== node.category && node.kind,
+    node.service,
     node.model,
     tokens && node.role !== "run" && `${thousands(tokens.prompt)}→${thousands(tokens.completion)} tokens`,
     node.cost_usd != null && node.role !== "run" && dollars(node.cost_usd),

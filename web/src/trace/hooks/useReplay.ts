@@ -43,7 +43,10 @@ export function useReplay(
   const moments = useMemo(() => (active ? momentsOf(trace.root) : []), [active, trace.root]);
   const shown = useMemo(() => (at === undefined ? trace : traceAt(trace, at)), [trace, at]);
 
-  useEffect(() => setAhead(undefined), [given]);
+  // The address caught up; or it did with a moment that the reader has left meanwhile.
+  useEffect(() => {
+    setAhead((now) => (now !== undefined && given !== undefined && writeMoment(now) !== given ? now : undefined));
+  }, [given]);
   useEffect(() => {
     if (ahead === undefined || playing) return;
     const timer = setTimeout(() => onAt(writeMoment(ahead)), REST);
