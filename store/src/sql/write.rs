@@ -42,16 +42,17 @@ async fn write<T: Tables>(
         .chain(batch.seen.iter().map(|seen| &seen.run))
         .collect();
     let touched: Vec<&RunKey> = touched.into_iter().collect();
+    let offered = offered(batch);
     let counts = options.closings && closings::concerns(batch);
     let locked = match counts && T::SHARED {
-        true => runs(tables, &[], &touched, &HashMap::new()).await?,
+        true => runs(tables, &[], &touched, &offered).await?,
         false => HashSet::new(),
     };
     let before = match counts {
         true => Some(closings::before(tables, batch).await?),
         false => None,
     };
-    let mut changed = runs(tables, &batch.runs, &touched, &offered(batch)).await?;
+    let mut changed = runs(tables, &batch.runs, &touched, &offered).await?;
     // Those that were offered have changed as well.
     changed.extend(locked);
     let mut fates = Fates::new(&batch.events);
@@ -162,11 +163,11 @@ async fn runs<T: Tables>(
     touched: &[&RunKey],
     event_counts: &HashMap<&RunKey, u32>,
 ) -> Result<HashSet<RunKey>, sqlx::Error> {
+    let events = |run| Value::int(event_counts.get(run).copied().unwrap_or_default());
     let mut by_key: BTreeMap<&RunKey, Vec<Value<'_>>> = (rows.iter())
         .map(|row| {
             let mut values = run_values(row);
-            let events = event_counts.get(&row.key).copied();
-            values.push(Value::int(events.unwrap_or_default()));
+            values.push(events(&row.key));
             (&row.key, values)
         })
         .collect();
@@ -180,11 +181,11 @@ async fn runs<T: Tables>(
             .map(Value::into_owned)
             .collect();
         lock[phase] = Value::int(LOCK_PHASE);
-        lock.push(Value::int(0));
         for run in touched {
             by_key.entry(run).or_insert_with(|| {
                 let mut row: Vec<Value<'_>> = lock.clone();
                 row.splice(..RUN_KEY.len(), key_values(run));
+                row.push(events(run));
                 row
             });
         }
