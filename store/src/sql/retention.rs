@@ -6,9 +6,8 @@
 use super::columns::{
     Columns, EVENT_KEY, RUN_KEY, event_written, key_values, read_event, read_run, run_columns,
 };
-use super::export::select;
 use super::settle::delete;
-use super::statement::{Statement, Value};
+use super::statement::{Statement, Value, select};
 use super::write::lock_existing;
 use super::{Job, Reads, Tables};
 use crate::hourly::{BUCKETS_MS, HOUR, Hourly, HourlyKey, Hours};
