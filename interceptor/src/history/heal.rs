@@ -259,11 +259,12 @@ impl Healer {
         let stored = self.stored(run).await?;
         let sampled_by = self.sampled_by(&history);
         history.run.sampled_by = sampled_by.unwrap_or(history.run.sampled_by);
-        let sealed_through = self.store.sealed_through().await?;
         let standing = match &stored {
             None if sampled_by.is_none() => Standing::LeftOut,
             _ if history.run.phase < Phase::Closed => Standing::Open,
-            _ if history.run.closed_at < Some(sealed_through) => Standing::Pruned,
+            _ if history.run.closed_at < Some(self.store.sealed_through().await?) => {
+                Standing::Pruned
+            }
             None => Standing::Missing,
             Some(stored) => {
                 let differences = differences(stored, &history)?;
