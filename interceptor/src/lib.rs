@@ -11,6 +11,7 @@
 //! - [`logs`]: log lines that say which attempt they belong to
 //! - [`metrics`]: what is counted and measured for Prometheus and collectors
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
+//! - [`spool`]: what waits on disk
 //! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
@@ -19,6 +20,7 @@ pub mod history;
 pub mod logs;
 pub mod metrics;
 pub mod policy;
+pub mod spool;
 pub mod telemetry;
 
 mod attempt;

@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Reconcile(ReconcileArgs),
     /// Delete what is too old, and keep hourly counts, latencies and cost of it.
     Prune(PruneArgs),
+    /// Erase what is stored of a user, a tenant or a workflow id, and keep it away.
+    Erase(EraseArgs),
     /// Send stored runs to a collector, whether or not they were sent before.
     Export(ExportArgs),
     /// Create the tables of a database, or bring older ones up to date.
@@ -649,6 +651,54 @@ pub(crate) struct PruneArgs {
     /// Say how much would be deleted, and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("subject").required(true),
+    after_help = "Without --yes it says what would go, and changes nothing. Ids are hashed as workers hash them: the
+environment must be theirs (OMNITRACE_HASH_KEY). It covers the runs that started before, and their
+children; whatever comes of them later is refused. It may be stopped and started again.
+
+Exit code: 0 when all is done or said, 1 if nothing was done.
+
+Examples:
+  omnitrace erase --user 4711
+  omnitrace erase --user 4711 --yes --reason 'request 2026-118'
+  omnitrace erase --workflow-id order-1042 --namespace orders --yes
+  omnitrace erase --list --json"
+)]
+pub(crate) struct EraseArgs {
+    /// Id of a user, as workflows know it, or its hash.
+    #[arg(long, value_name = "ID", group = "subject")]
+    pub(crate) user: Option<String>,
+    /// Id of a tenant, as workflows know it, or its hash.
+    #[arg(long, value_name = "ID", group = "subject")]
+    pub(crate) tenant: Option<String>,
+    /// Workflow id.
+    #[arg(long, value_name = "ID", group = "subject")]
+    pub(crate) workflow_id: Option<String>,
+    /// List what was erased, when, by whom and why.
+    #[arg(long, group = "subject")]
+    pub(crate) list: bool,
+    /// Only in this Temporal namespace.
+    #[arg(long, value_name = "NAME", conflicts_with = "list")]
+    pub(crate) namespace: Option<String>,
+    /// Say what would go, and change nothing.
+    #[arg(long, conflicts_with_all = ["yes", "list"])]
+    pub(crate) dry_run: bool,
+    /// Erase.
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) yes: bool,
+    /// Why, for the record: it should name nobody.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+    /// Who asks for it, for the record.
+    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown")]
+    pub(crate) by: String,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,

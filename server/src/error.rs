@@ -50,6 +50,9 @@ pub(crate) enum CliError {
     /// What is too old is not known, or stays.
     #[error("nothing is deleted: {0}")]
     Prune(String),
+    /// An erasure would find nothing, or did not go through.
+    #[error("nothing is erased: {0}")]
+    Erase(String),
     /// There is no such run.
     #[error(
         "no run has the workflow id or run id \"{id}\" in {place}{}",

@@ -113,6 +113,22 @@ pub fn add(hours: &mut Hours, run: &RunRow, events: &[EventRow]) {
     });
 }
 
+impl std::ops::AddAssign<&Self> for Hourly {
+    fn add_assign(&mut self, other: &Self) {
+        self.count += other.count;
+        self.failed += other.failed;
+        self.latency_ms = self.latency_ms.saturating_add(other.latency_ms);
+        for (count, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *count += more;
+        }
+        self.spend(Usage {
+            input_tokens: other.input_tokens,
+            output_tokens: other.output_tokens,
+            cost_usd: other.cost_usd,
+        });
+    }
+}
+
 impl Hourly {
     fn spend(&mut self, own: Usage) {
         let mut sum = Usage {

@@ -13,6 +13,8 @@ pub mod row;
 pub mod tree;
 
 mod derive;
+mod erasure;
+mod migrations;
 mod postgres;
 mod repair;
 mod retention;
@@ -22,6 +24,7 @@ mod store;
 mod url;
 
 pub use derive::spent_by;
+pub use erasure::{Erasable, EraseStep, Erasure, ErasureRequest, Subject};
 pub use postgres::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, MAX_CONNECTIONS,
     PostgresUrl,

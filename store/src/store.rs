@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::erasure::{Erasable, Erasure, Subject};
 use crate::hourly::Hours;
 use crate::postgres::{PostgresStore, PostgresUrl};
 use crate::retention::Prunable;
@@ -21,7 +22,7 @@ use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
 use crate::sql::tokens::{Create, Revoke};
-use crate::sql::{Job, events, read, retention, tokens};
+use crate::sql::{Job, erasure, events, read, retention, tokens};
 use crate::sqlite::SqliteStore;
 
 pub use batch::{Batch, ProcessReport, Promotion, Scope, Seen};
@@ -411,6 +412,30 @@ impl Store {
         events_before: Micros,
     ) -> Result<Prunable, ReadError> {
         either!(self, store => retention::prunable(store, runs_before, events_before).await)
+    }
+
+    pub(crate) async fn count_erasable(
+        &self,
+        subject: &Subject,
+        namespace: Option<&str>,
+    ) -> Result<Erasable, ReadError> {
+        either!(self, store => erasure::count(store, subject, namespace).await)
+    }
+
+    pub(crate) async fn all_erasures(&self) -> Result<Vec<Erasure>, ReadError> {
+        either!(self, store => erasure::all(store).await)
+    }
+
+    pub(crate) async fn find_erased(&self, run: &RunRow) -> Result<bool, ReadError> {
+        either!(self, store => erasure::find(store, run).await)
+    }
+
+    /// How many runs each policy made, most first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn policies(&self) -> Result<Vec<(String, u64)>, ReadError> {
+        either!(self, store => erasure::policies(store).await)
     }
 
     /// The store as a caller sees it who may see this.

@@ -4,6 +4,7 @@
 
 mod closings;
 pub(crate) mod columns;
+pub(crate) mod erasure;
 pub(crate) mod events;
 pub(crate) mod export;
 mod fates;
@@ -51,6 +52,12 @@ pub(crate) trait Tables: Send {
 
     /// The database's clock, in microseconds.
     const NOW: &str;
+
+    /// A text that no other row has.
+    const NEW_ID: &str;
+
+    /// Waits for the transactions that are under way, and makes others wait until this one ends.
+    fn alone(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Runs a statement over rows, made from what stands for them in SQL.
     fn over(

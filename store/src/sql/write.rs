@@ -40,6 +40,7 @@ async fn write<T: Tables>(
     let touched: BTreeSet<&RunKey> = (batch.runs.iter().map(|row| &row.key))
         .chain(batch.events.iter().map(|row| &row.run))
         .chain(batch.seen.iter().map(|seen| &seen.run))
+        .chain(batch.promotions.iter().map(|promotion| &promotion.run))
         .collect();
     let touched: Vec<&RunKey> = touched.into_iter().collect();
     let offered = offered(batch);
@@ -66,7 +67,12 @@ async fn write<T: Tables>(
         process(tables, report).await?;
     }
     let max = options.max_events_per_run as usize;
-    settle::settle(tables, &touched, max, &mut fates).await?;
+    let parents: HashMap<&RunKey, &RunKey> = (batch.runs.iter())
+        .filter_map(|row| Some((&row.key, row.parent.as_ref()?)))
+        .collect();
+    let erased = settle::settle(tables, &touched, &parents, max, &mut fates).await?;
+    let erased: HashSet<&RunKey> = erased.into_iter().collect();
+    changed.retain(|run| !erased.contains(run));
     if T::SHARED {
         unlock(tables, &batch.runs, &changed).await?;
     }
@@ -76,7 +82,10 @@ async fn write<T: Tables>(
     report.changed_runs = (batch.runs.iter())
         .filter_map(|row| changed.take(&row.key))
         .collect();
-    report.unchanged_runs = (batch.runs.len() - report.changed_runs.len()) as u64;
+    let refused = batch.runs.iter().filter(|row| erased.contains(&row.key));
+    report.erased_runs = refused.count() as u64;
+    let told = report.changed_runs.len() as u64 + report.erased_runs;
+    report.unchanged_runs = batch.runs.len() as u64 - told;
     if let Some(grace) = options.export {
         let (events, runs) = (&report.changed_events, &report.changed_runs);
         report.to_export = export::note(tables, grace, events, runs).await?;

@@ -20,6 +20,10 @@ pub struct WriteReport {
     pub cut_events: u64,
     /// Provisional rows refused because their run is closed.
     pub ghost_events: u64,
+    /// Event rows refused because their run is erased.
+    pub erased_events: u64,
+    /// Run rows refused because they are erased.
+    pub erased_runs: u64,
     /// Rows that closed in this write and are to be exported; see [`OpenOptions::export`].
     pub to_export: Vec<SpanKey>,
     /// What closed for the first time; see [`OpenOptions::closings`].
@@ -34,6 +38,8 @@ impl std::ops::AddAssign for WriteReport {
         self.unchanged_runs += other.unchanged_runs;
         self.cut_events += other.cut_events;
         self.ghost_events += other.ghost_events;
+        self.erased_events += other.erased_events;
+        self.erased_runs += other.erased_runs;
     }
 }
 
