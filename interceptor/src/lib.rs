@@ -5,6 +5,7 @@
 //! [`record_event`], [`record_artifact`] and [`record_usage`] inside an activity, or with a
 //! [`Recorder`] anywhere.
 //!
+//! - [`audit`]: what a process would tell of rows
 //! - [`config`]: settings and the environment variables that they are read from
 //! - [`history`]: Temporal's own history as rows
 //! - [`layer()`]: what `tracing` sees inside activities, recorded without further code
@@ -15,6 +16,7 @@
 //! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
+pub mod audit;
 pub mod config;
 pub mod history;
 pub mod logs;

@@ -13,6 +13,7 @@ use omnitrace::DEFAULT_NAMESPACE;
 use omnitrace::history::Connect;
 use omnitrace_store::row::Status;
 
+use crate::audit::Pattern;
 use crate::http::{BackendHeader, BackendUrl, Dashboard};
 use crate::tokens::Right;
 use crate::when::Moment;
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Reconcile(ReconcileArgs),
     /// Delete what is too old, and keep hourly counts, latencies and cost of it.
     Prune(PruneArgs),
+    /// Look for anything secret or personal in what is stored and in what would leave.
+    Audit(AuditArgs),
     /// Erase what is stored of a user, a tenant or a workflow id, and keep it away.
     Erase(EraseArgs),
     /// Send stored runs to a collector, whether or not they were sent before.
@@ -652,6 +655,45 @@ pub(crate) struct PruneArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at every column of text of every table, and at what would leave: spans, metrics' labels, answers
+of the API, what waits on this machine's disk, and lines of logs that it is given. Finds e-mail addresses,
+payment cards, keys, tokens, JWTs, PEM blocks, credentials in URLs, values of secret names, US SSNs, IBANs,
+German tax ids, French social security numbers, random words, and your own patterns. Prints where, never
+what.
+
+Exit code: 0 if nothing is found, 1 if something is, 2 if it could not be looked at.
+
+Examples:
+  omnitrace audit
+  omnitrace audit --since 1d --pattern 'customer=CUST-[0-9]{6}' --json
+  journalctl -u worker | omnitrace audit --logs -"
+)]
+pub(crate) struct AuditArgs {
+    /// Folder with what waits on disk; without it, where a worker with this environment keeps it.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) spool: Option<PathBuf>,
+    /// Lines of a log; - is standard input. Repeat it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logs: Vec<PathBuf>,
+    /// A pattern to look for; repeat it.
+    #[arg(long = "pattern", value_name = "NAME=REGEX")]
+    pub(crate) patterns_given: Vec<Pattern>,
+    /// Patterns to look for, one in each line; a # begins a comment.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) patterns: Option<PathBuf>,
+    /// Only runs started at or after this, and their events: 2h, 3d, 2026-01-01, 2026-01-01T10:00 (UTC).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Moment>,
+    /// Print so many finds; the others are counted.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) limit: u32,
+    /// Print one JSON object per find.
     #[arg(long)]
     pub(crate) json: bool,
 }

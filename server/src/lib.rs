@@ -9,6 +9,7 @@
 pub mod cli;
 
 mod api;
+mod audit;
 mod backfill;
 mod database;
 mod doctor;
@@ -74,6 +75,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Backfill(args) => backfill::run(url, args, now).await,
         Command::Verify(args) => verify::run(url, args, now).await,
         Command::Prune(args) => prune::run(url, args, now).await,
+        Command::Audit(args) => audit::run(url, args, now).await,
         Command::Erase(args) => erase::run(url, args).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
         Command::Export(args) => export::run(url, args, now).await,

@@ -21,6 +21,7 @@ mod retention;
 mod sql;
 mod sqlite;
 mod store;
+mod texts;
 mod url;
 
 pub use derive::spent_by;
@@ -31,3 +32,4 @@ pub use postgres::{
 };
 pub use retention::{Prunable, PruneError, PruneStep, Retention};
 pub use store::*;
+pub use texts::{TextRow, TextTable};

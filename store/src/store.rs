@@ -22,8 +22,9 @@ use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
 use crate::sql::tokens::{Create, Revoke};
-use crate::sql::{Job, erasure, events, read, retention, tokens};
+use crate::sql::{Job, erasure, events, read, retention, texts, tokens};
 use crate::sqlite::SqliteStore;
+use crate::texts::{TextRow, TextTable};
 
 pub use batch::{Batch, ProcessReport, Promotion, Scope, Seen};
 pub use errors::{OpenError, ReadError, UrlError, WriteError};
@@ -428,6 +429,20 @@ impl Store {
 
     pub(crate) async fn find_erased(&self, run: &RunRow) -> Result<bool, ReadError> {
         either!(self, store => erasure::find(store, run).await)
+    }
+
+    pub(crate) async fn all_text_tables(&self) -> Result<Vec<TextTable>, ReadError> {
+        either!(self, store => texts::tables(store).await)
+    }
+
+    pub(crate) async fn page_of_texts(
+        &self,
+        table: &TextTable,
+        after: Option<&[String]>,
+        since: Option<Micros>,
+        limit: u32,
+    ) -> Result<Vec<TextRow>, ReadError> {
+        either!(self, store => texts::rows(store, table, after, since, limit).await)
     }
 
     /// How many runs each policy made, most first.

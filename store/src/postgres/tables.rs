@@ -133,6 +133,15 @@ impl Tables for PgConnection {
 impl Reads for PostgresStore {
     type Row = PgRow;
 
+    const COLUMNS: &str = "SELECT c.relname::text, a.attname::text, \
+          (t.typcategory = 'S' OR t.typname IN ('json', 'jsonb'))::int::bigint, \
+          coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)::bigint \
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+        JOIN pg_type t ON t.oid = a.atttypid \
+        LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary \
+        WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'omnitrace\\_%' \
+          AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname, a.attnum";
+
     const LIKE_ANY_CASE: &str = "ILIKE";
 
     fn wildcard(pattern: &str) -> (&'static str, String) {

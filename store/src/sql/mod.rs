@@ -18,6 +18,7 @@ mod settle;
 pub(crate) mod statement;
 pub(crate) mod stats;
 pub(crate) mod text;
+pub(crate) mod texts;
 pub(crate) mod tokens;
 pub(crate) mod write;
 
@@ -103,6 +104,9 @@ pub(crate) trait Reads: Sync {
 
     /// The operator, and the pattern, for text in which `*` is any text and all else itself.
     fn wildcard(pattern: &str) -> (&'static str, String);
+
+    /// Selects table, column, whether it is text, and its place in the primary key or 0, of all tables of ours.
+    const COLUMNS: &str;
 
     fn fetch(
         &self,

@@ -83,6 +83,11 @@ impl Tables for SqliteConnection {
 impl Reads for SqliteStore {
     type Row = SqliteRow;
 
+    const COLUMNS: &str = "SELECT m.name, p.name, \
+          CASE WHEN upper(p.type) IN ('INTEGER', 'REAL') THEN 0 ELSE 1 END, p.pk \
+        FROM sqlite_schema m JOIN pragma_table_info(m.name) p \
+        WHERE m.type = 'table' AND m.name LIKE 'omnitrace\\_%' ESCAPE '\\' ORDER BY m.name, p.cid";
+
     const LIKE_ANY_CASE: &str = "LIKE";
 
     /// LIKE looks at no case here.
