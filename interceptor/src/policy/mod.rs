@@ -301,15 +301,10 @@ impl Policy {
         // Room for `_redaction` with the largest counts that there are.
         let largest = summary(u32::MAX, u32::MAX, u32::MAX);
         let room = self.max_event_bytes - (json_len(&largest) + fit::field_len("_redaction"));
-        let inner: usize = (fields.iter())
-            .map(|(name, value)| fit::field_len(name) + json_len(value))
-            .sum();
-        let size = inner + 1;
+        let size = fit::object_len(fields.iter().map(|(name, value)| (*name, *value)));
         let mut cut = Value::Null;
         if size > room {
-            let owned = fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).clone()));
+            let owned = (fields.iter()).map(|(name, value)| ((*name).to_owned(), (*value).clone()));
             cut = Value::Object(owned.collect());
             fit(&mut cut, size, room, &mut truncated);
         }
