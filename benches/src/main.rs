@@ -14,6 +14,7 @@ mod live;
 mod memory;
 mod path;
 mod progress;
+mod prune;
 mod replay;
 mod report;
 mod series;
@@ -134,6 +135,8 @@ enum Measure {
     Layer,
     /// Answers of the API with many runs stored
     Api,
+    /// Writes while a store of ninety days is pruned
+    Prune,
 }
 
 /// How much is measured.
@@ -151,6 +154,10 @@ struct Scale {
     events: u32,
     /// Runs that the API has many of.
     stored_runs: u32,
+    /// Runs of each of the hours of ninety days.
+    hourly_runs: u32,
+    /// Seconds of writing without pruning.
+    alone_s: u32,
     /// How many sizes of a database are looked at, from ten thousand rows on, each ten times the last.
     sizes: usize,
 }
@@ -163,6 +170,8 @@ impl Scale {
         rows: 10_000,
         events: 50_000,
         stored_runs: 1_000_000,
+        hourly_runs: 1_000,
+        alone_s: 60,
         sizes: 3,
     };
     const QUICK: Self = Self {
@@ -172,6 +181,8 @@ impl Scale {
         rows: 1_000,
         events: 5_000,
         stored_runs: 100_000,
+        hourly_runs: 10,
+        alone_s: 5,
         sizes: 2,
     };
 }
@@ -268,6 +279,11 @@ async fn measure(run: Run) -> anyhow::Result<()> {
                 progress::measure("api");
                 let series = api::run(&scale, postgres()?).await?;
                 ("api", series, &api::QUESTIONS[..])
+            }
+            Measure::Prune => {
+                progress::measure("prune");
+                let series = prune::run(&scale, postgres()?).await?;
+                ("prune", series, &prune::QUESTIONS[..])
             }
         };
         let report = Report::new(name, &scale, series, questions);

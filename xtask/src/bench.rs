@@ -42,6 +42,8 @@ pub(crate) enum Measure {
     Ui,
     /// Lists, searches and traces over HTTP with a million runs stored
     Api,
+    /// Writes while a store of ninety days at a thousand runs an hour is pruned
+    Prune,
 }
 
 impl Measure {
@@ -59,6 +61,7 @@ impl Measure {
             Self::Layer => "layer",
             Self::Ui => "ui",
             Self::Api => "api",
+            Self::Prune => "prune",
         }
     }
 
@@ -71,7 +74,10 @@ impl Measure {
     }
 
     fn wants_postgres(self) -> bool {
-        matches!(self, Self::Store | Self::Import | Self::Growth | Self::Api)
+        matches!(
+            self,
+            Self::Store | Self::Import | Self::Growth | Self::Api | Self::Prune
+        )
     }
 }
 

@@ -24,8 +24,8 @@ const DROPPED: [&str; 2] = ["dropped.", "rows.dropped."];
 /// And spans.
 const SPANS: &str = "spans.dropped";
 
-/// Proposals that the server never accepted: nothing is lost with them.
-const GHOST: &str = "ghost";
+/// Proposals that the server never accepted, and rows of erased runs: nothing is lost with them.
+const NO_LOSS: [&str; 2] = ["ghost", "erased"];
 
 /// Makes all checks, in an order in which each rests on those before.
 pub(super) async fn all(url: Option<&str>, now: Timestamp) -> Vec<Check> {
@@ -202,7 +202,7 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
     for (name, n) in reports.iter().flat_map(|report| &report.counters) {
         let reason = DROPPED.iter().find_map(|prefix| name.strip_prefix(prefix));
         let reason = reason.or((name == SPANS).then_some(SPANS));
-        if let Some(reason) = reason.filter(|reason| *n > 0 && *reason != GHOST) {
+        if let Some(reason) = reason.filter(|reason| *n > 0 && !NO_LOSS.contains(reason)) {
             let total: &mut u64 = reasons.entry(reason).or_default();
             *total = total.saturating_add(*n);
         }
