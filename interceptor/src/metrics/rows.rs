@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use omnitrace_store::key::STEP_KINDS;
 use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, Status};
 use omnitrace_store::{Batch, Closings, RunFacts, Spent, spent_by};
 use serde::Deserialize;
@@ -13,20 +14,6 @@ use super::registry::Registry;
 
 /// Attempts that go on of which it is remembered what happened inside.
 const MAX_OPEN_ATTEMPTS: usize = 10_000;
-
-/// Kinds of steps. All other kinds are what happens inside attempts, or is told by hand.
-const STEPS: &[&str] = &[
-    "timer",
-    "child_workflow",
-    "signal",
-    "signal_external",
-    "cancel_external",
-    "update",
-    "nexus_operation",
-    "cancel_request",
-    "patch",
-    "marker",
-];
 
 /// Categories of what lies inside.
 const NOT_EXTERNAL: &[&str] = &["policy", "approval", "artifact"];
@@ -159,7 +146,7 @@ fn event(registry: &Registry, inside: &mut Inside, row: &EventRow, facts: &RunFa
     match row.kind.as_str() {
         "activity" if row.attempt == 0 => step(registry, row, facts),
         "activity" => attempt(registry, inside.end(row), row, facts),
-        kind if STEPS.contains(&kind) => {}
+        kind if STEP_KINDS.contains(&kind) => {}
         _ => {
             let seconds = row.latency_ms.and(seconds(row.started_at, row.ended_at));
             call(registry, row, seconds);
