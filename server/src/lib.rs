@@ -15,6 +15,9 @@ mod doctor;
 mod draw;
 mod error;
 mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod http;
 mod import;
