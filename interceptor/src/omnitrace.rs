@@ -411,7 +411,7 @@ fn spool(settings: &Settings) -> Option<SpoolOptions> {
         return None;
     };
     let folder = crate::spool::folder(settings, url)?;
-    (settings.spool_bytes > 0).then(|| SpoolOptions {
+    (settings.spool_bytes > 0).then_some(SpoolOptions {
         folder,
         limit: settings.spool_bytes,
         fsync: settings.spool_fsync,

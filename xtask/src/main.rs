@@ -8,6 +8,7 @@ mod chaos;
 mod dashboards;
 mod demo;
 mod error;
+mod fuzz;
 mod interrupt;
 mod process;
 mod say;
@@ -86,6 +87,8 @@ Examples:
   cargo xtask soak --short 20000 --long 40"
     )]
     Soak(soak::Options),
+    /// Give what takes bytes from outside any bytes, and see what holds; needs a nightly compiler
+    Fuzz(fuzz::Options),
     /// Check the web UI and build the bundle that the program holds; needs Node.js
     Web {
         /// Then draw the pictures of docs/images anew, in Chromium
@@ -115,6 +118,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
         Task::Soak(options) => soak::run(&host, &options),
+        Task::Fuzz(options) => fuzz::run(&host, &options),
         Task::Web { screenshots } => web::run_and_draw(&host, screenshots),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
