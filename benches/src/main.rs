@@ -18,6 +18,7 @@ mod prune;
 mod replay;
 mod report;
 mod series;
+mod soak;
 mod spans;
 mod store;
 mod worker;
@@ -51,6 +52,10 @@ enum Command {
     Long(Long),
     /// One process that serves a database
     Serve(Serve),
+    /// Very many runs, with the plugin and without, in turn; writes a page with plots
+    Soak(soak::Soak),
+    /// One worker of these
+    Toil(soak::Toil),
 }
 
 #[derive(Debug, Args)]
@@ -196,13 +201,15 @@ async fn main() -> anyhow::Result<()> {
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
         }
         Command::Serve(serve) => api::serve(&serve.database_url),
+        Command::Soak(soak) => soak::run(&soak).await,
+        Command::Toil(toil) => soak::toil(&toil).await,
         Command::Import(import) => {
             let line = import::alone(&import).await?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
         }
         Command::Long(long) => {
             let shop = worker::Shop::open(&long.address, None)?;
-            let workflow_id = shop.long(long.activities).await?;
+            let workflow_id = shop.customer.long(long.activities).await?;
             writeln!(std::io::stdout(), "{workflow_id}").context("cannot write to standard output")
         }
     }

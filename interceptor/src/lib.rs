@@ -48,6 +48,9 @@ pub use layer::layer;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
 pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use sdk::fuzzing;
 pub use sdk::{
     ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder, WorkflowInterceptorConstructor,
 };

@@ -17,6 +17,9 @@ mod draw;
 mod erase;
 mod error;
 mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod http;
 mod import;

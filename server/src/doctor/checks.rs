@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use omnitrace::config::Settings;
 use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store, WriteError};
 
-use super::Check;
+use super::{Check, prometheus};
 use crate::database;
 use crate::error::CliError;
 use crate::text::{count, thousands};
@@ -30,7 +30,9 @@ const NO_LOSS: [&str; 2] = ["ghost", "erased"];
 /// Makes all checks, in an order in which each rests on those before.
 pub(super) async fn all(url: Option<&str>, now: Timestamp) -> Vec<Check> {
     let mut checks = configuration();
-    checks.extend(collector().await);
+    let (settings, _) = Settings::from_env();
+    checks.extend(collector(&settings).await);
+    checks.extend(prometheus::check(&settings).await);
     checks.extend(stored(url, now).await);
     checks
 }
@@ -57,9 +59,8 @@ fn configuration() -> Vec<Check> {
 }
 
 /// Whether spans could be sent now.
-async fn collector() -> Option<Check> {
-    let (settings, _) = Settings::from_env();
-    let (address, answers) = omnitrace::telemetry::collector(&settings).await?;
+async fn collector(settings: &Settings) -> Option<Check> {
+    let (address, answers) = omnitrace::telemetry::collector(settings).await?;
     Some(match answers {
         Ok(()) => Check::ok("collector", format!("{address} answers")),
         Err(error) => {
