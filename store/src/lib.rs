@@ -27,4 +27,5 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use retention::{Prunable, PruneError, PruneStep, Retention};
+pub use sql::search::{CountedRuns, FoundRuns};
 pub use store::*;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod bench_ui;
+mod book;
 mod cargo;
 mod chaos;
 mod dashboards;
@@ -79,6 +80,8 @@ Examples:
         #[arg(long)]
         screenshots: bool,
     },
+    /// Check the links of the guides, and make a site of them
+    Book,
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
 }
@@ -102,6 +105,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
         Task::Web { screenshots } => web::run_and_draw(&host, screenshots),
+        Task::Book => book::run(&host),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }
