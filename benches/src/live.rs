@@ -28,7 +28,7 @@ pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> 
             _ => &plain,
         };
         let before = Moment::now()?;
-        shop.serve(scale.runs).await?;
+        shop.customer.serve(scale.runs).await?;
         let served = before.elapsed()?;
         // Nothing is left to be done while the other is measured.
         recording.settle().await?;

@@ -14,9 +14,11 @@ mod live;
 mod memory;
 mod path;
 mod progress;
+mod prune;
 mod replay;
 mod report;
 mod series;
+mod soak;
 mod spans;
 mod store;
 mod worker;
@@ -50,6 +52,10 @@ enum Command {
     Long(Long),
     /// One process that serves a database
     Serve(Serve),
+    /// Very many runs, with the plugin and without, in turn; writes a page with plots
+    Soak(soak::Soak),
+    /// One worker of these
+    Toil(soak::Toil),
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +135,8 @@ enum Measure {
     Layer,
     /// Answers of the API with many runs stored
     Api,
+    /// Writes while a store of ninety days is pruned
+    Prune,
 }
 
 /// How much is measured.
@@ -146,6 +154,10 @@ struct Scale {
     events: u32,
     /// Runs that the API has many of.
     stored_runs: u32,
+    /// Runs of each of the hours of ninety days.
+    hourly_runs: u32,
+    /// Seconds of writing without pruning.
+    alone_s: u32,
     /// How many sizes of a database are looked at, from ten thousand rows on, each ten times the last.
     sizes: usize,
 }
@@ -158,6 +170,8 @@ impl Scale {
         rows: 10_000,
         events: 50_000,
         stored_runs: 1_000_000,
+        hourly_runs: 1_000,
+        alone_s: 60,
         sizes: 3,
     };
     const QUICK: Self = Self {
@@ -167,6 +181,8 @@ impl Scale {
         rows: 1_000,
         events: 5_000,
         stored_runs: 100_000,
+        hourly_runs: 10,
+        alone_s: 5,
         sizes: 2,
     };
 }
@@ -181,13 +197,15 @@ async fn main() -> anyhow::Result<()> {
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
         }
         Command::Serve(serve) => api::serve(&serve.database_url),
+        Command::Soak(soak) => soak::run(&soak).await,
+        Command::Toil(toil) => soak::toil(&toil).await,
         Command::Import(import) => {
             let line = import::alone(&import).await?;
             writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
         }
         Command::Long(long) => {
             let shop = worker::Shop::open(&long.address, None)?;
-            let workflow_id = shop.long(long.activities).await?;
+            let workflow_id = shop.customer.long(long.activities).await?;
             writeln!(std::io::stdout(), "{workflow_id}").context("cannot write to standard output")
         }
     }
@@ -261,6 +279,11 @@ async fn measure(run: Run) -> anyhow::Result<()> {
                 progress::measure("api");
                 let series = api::run(&scale, postgres()?).await?;
                 ("api", series, &api::QUESTIONS[..])
+            }
+            Measure::Prune => {
+                progress::measure("prune");
+                let series = prune::run(&scale, postgres()?).await?;
+                ("prune", series, &prune::QUESTIONS[..])
             }
         };
         let report = Report::new(name, &scale, series, questions);

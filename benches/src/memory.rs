@@ -46,7 +46,7 @@ pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> 
 pub(crate) async fn alone(alone: &Alone) -> anyhow::Result<String> {
     let recording = alone.recording.then(Recording::start).transpose()?;
     let shop = Shop::open(&alone.address, recording.as_ref())?;
-    shop.serve(alone.runs).await?;
+    shop.customer.serve(alone.runs).await?;
     if let Some(recording) = &recording {
         recording.settle().await?;
     }

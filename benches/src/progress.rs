@@ -13,6 +13,11 @@ pub(crate) fn round(round: u32, rounds: u32) {
     }
 }
 
+/// Of a measure that is made of steps.
+pub(crate) fn step(name: &str) {
+    line(&format!("  {name}"));
+}
+
 fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,6 +1,8 @@
 //! Replaying a history of 9,005 events: without a plugin, recording it into SQLite, and with the
 //! SDK's own OpenTelemetry plugin, whose spans go nowhere.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use omnitrace::config::{DatabaseTarget, Settings};
 use omnitrace::store::{DatabaseUrl, row::RunKey};
@@ -123,18 +125,27 @@ pub(crate) fn options()
 /// A plugin with the default settings and a database of its own.
 pub(crate) struct Recording {
     pub(crate) omnitrace: OmniTrace,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Recording {
     pub(crate) fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let url = DatabaseUrl::Sqlite(folder.path().join("omnitrace.db"));
-        let settings = Settings::default().with_database(DatabaseTarget::Url(url));
+        let recording = Self::at(&folder.path().join("omnitrace.db"));
         Ok(Self {
-            omnitrace: OmniTrace::start(settings),
-            _folder: folder,
+            _folder: Some(folder),
+            ..recording
         })
+    }
+
+    /// Into a database that somebody else deletes.
+    pub(crate) fn at(file: &Path) -> Self {
+        let url = DatabaseUrl::Sqlite(file.to_owned());
+        let settings = Settings::default().with_database(DatabaseTarget::Url(url));
+        Self {
+            omnitrace: OmniTrace::start(settings),
+            _folder: None,
+        }
     }
 
     /// Waits until everything is stored. What was dropped was not paid for, so it spoils a

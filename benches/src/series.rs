@@ -143,6 +143,19 @@ impl Series {
         Ok(series)
     }
 
+    /// Of what is measured once, each variant with what was measured of it.
+    pub(crate) fn of_one_round(measured: Vec<(&'static str, Metrics)>) -> Self {
+        let samples = (measured.into_iter().enumerate())
+            .map(|(place, (variant, metrics))| Sample {
+                round: 1,
+                place,
+                variant,
+                metrics,
+            })
+            .collect();
+        Self { samples }
+    }
+
     /// Compares round by round. A question about something that was not measured has no answer.
     pub(crate) fn ratio(&self, question: &Question) -> Option<Ratio> {
         let Question {

@@ -15,9 +15,14 @@ const NAMESPACE: &str = "default";
 
 /// Two threads as on a small machine; it stops when this is dropped.
 pub(crate) struct Shop {
-    client: Client,
-    task_queue: String,
+    pub(crate) customer: Customer,
     stop: Box<dyn Fn() + Send>,
+}
+
+/// Has a worker run workflows, and waits for their results.
+pub(crate) struct Customer {
+    client: Client,
+    pub(crate) task_queue: String,
 }
 
 impl Shop {
@@ -58,16 +63,27 @@ impl Shop {
             };
         };
         Ok(Self {
-            client,
-            task_queue,
+            customer: Customer { client, task_queue },
             stop,
+        })
+    }
+}
+
+impl Customer {
+    /// Of the worker of another process.
+    pub(crate) async fn of(address: &str, task_queue: &str) -> anyhow::Result<Self> {
+        let url = format!("http://{address}").parse::<url::Url>()?;
+        let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
+        Ok(Self {
+            client: Client::new(connection, ClientOptions::new(NAMESPACE).build())?,
+            task_queue: task_queue.to_owned(),
         })
     }
 
     /// Starts so many runs at once and waits for the results of all.
     pub(crate) async fn serve(&self, runs: u32) -> anyhow::Result<()> {
         let batch = uuid::Uuid::new_v4();
-        try_join_all((0..runs).map(|n| self.order(format!("bench-{batch}-{n}"), n))).await?;
+        try_join_all((0..runs).map(|n| self.short(format!("bench-{batch}-{n}"), n))).await?;
         Ok(())
     }
 
@@ -82,7 +98,8 @@ impl Shop {
         Ok(id)
     }
 
-    async fn order(&self, id: String, n: u32) -> anyhow::Result<()> {
+    /// One short run.
+    pub(crate) async fn short(&self, id: String, n: u32) -> anyhow::Result<()> {
         let options = WorkflowStartOptions::new(&self.task_queue, &id).build();
         let handle = self.client.start_workflow(Short::run, n, options).await?;
         handle

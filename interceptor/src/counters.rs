@@ -64,6 +64,8 @@ counters! {
     RowsDroppedStepCap = "rows.dropped.step_cap",
     /// Proposals that were never accepted.
     RowsDroppedGhost = "rows.dropped.ghost",
+    /// Rows of runs that were erased.
+    RowsDroppedErased = "rows.dropped.erased",
     /// Rows dropped: there is no store.
     RowsDroppedNoStore = "rows.dropped.no_store",
     /// Rows that waited for the database when the process ended.

@@ -24,6 +24,7 @@ use crate::metrics::names::UNKNOWN;
 use crate::omnitrace::Recording;
 use crate::propagation::{self, Carrier};
 use crate::queue::{Observation, Subject};
+use crate::sampling::Sampling;
 use crate::telemetry::{Answer, RequestSeen};
 
 /// Bytes of an observation beside its route.
@@ -74,22 +75,20 @@ impl HttpLayer {
         let parent = Some(around)
             .filter(SpanContext::is_valid)
             .or_else(|| propagation::extract(&carrier(request.headers())));
-        let ids = RandomIdGenerator::default();
-        let trace_id = parent
-            .as_ref()
-            .map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
-        let parent_sampled = parent.as_ref().map(SpanContext::is_sampled);
-        let sampled = recording
-            .sampling
-            .decide(&trace_id.to_string(), parent_sampled)
-            .is_some();
-        let span = propagation::context(trace_id, &ids.new_span_id().to_string(), sampled);
+        let span = match recording.exports {
+            true => own_span(recording.sampling, parent.as_ref()),
+            // Nothing would lie under a span that is never sent, but under whoever called.
+            false => parent.clone().unwrap_or(SpanContext::NONE),
+        };
         let route = (self.route)(request.extensions()).map(|mut route| {
             route.truncate(route.floor_char_boundary(MAX_ROUTE_BYTES));
             route
         });
         Some(Watch {
-            context: current.with_remote_span_context(span.clone()),
+            context: match span.is_valid() {
+                true => current.with_remote_span_context(span.clone()),
+                false => current,
+            },
             seen: Some(RequestSeen {
                 span,
                 parent: parent.map(|parent| parent.span_id()),
@@ -208,8 +207,14 @@ impl Watch {
             Answer::Gone => 0,
         };
         let route = seen.route.as_deref().unwrap_or(UNKNOWN);
-        self.metrics
-            .http_request(seen.method, route, status, seen.latency, seen.bytes);
+        self.metrics.http_request_of(
+            seen.method,
+            route,
+            status,
+            seen.latency,
+            seen.bytes,
+            &seen.span,
+        );
         if self.recording.exports && seen.span.is_sampled() {
             let bytes = OVERHEAD + seen.route.as_ref().map_or(0, String::len);
             let seen = Box::new(seen);
@@ -224,6 +229,15 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.end(Answer::Gone);
     }
+}
+
+/// A new span in the trace of its parent, or in one of its own.
+fn own_span(sampling: Sampling, parent: Option<&SpanContext>) -> SpanContext {
+    let ids = RandomIdGenerator::default();
+    let trace_id = parent.map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
+    let parent_sampled = parent.map(SpanContext::is_sampled);
+    let decided = sampling.decide(&trace_id.to_string(), parent_sampled);
+    propagation::context(trace_id, &ids.new_span_id().to_string(), decided.is_some())
 }
 
 fn carrier(headers: &HeaderMap) -> Carrier {
@@ -263,7 +277,7 @@ mod tests {
 
     use super::*;
     use crate::OmniTrace;
-    use crate::config::{DatabaseTarget, Settings};
+    use crate::config::{Backend, DatabaseTarget, Endpoint, Settings};
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -293,7 +307,12 @@ mod tests {
     }
 
     fn recording() -> OmniTrace {
-        OmniTrace::start(Settings::default().with_database(DatabaseTarget::None))
+        let mut settings = Settings::default().with_database(DatabaseTarget::None);
+        settings.telemetry.enabled = true;
+        settings.telemetry.backends.insert(Backend::Otel);
+        // Where nobody listens.
+        settings.telemetry.otlp.endpoint = Endpoint::parse("http://127.0.0.1:1");
+        OmniTrace::start(settings)
     }
 
     #[tokio::test]
@@ -309,6 +328,19 @@ mod tests {
         assert!(span.is_sampled());
         let alone = seen(&layer, Request::new(())).await;
         assert!(alone.is_valid() && alone.trace_id() != span.trace_id());
+    }
+
+    #[tokio::test]
+    async fn where_no_spans_are_sent_the_caller_itself_is_current() {
+        let settings = Settings::default().with_database(DatabaseTarget::None);
+        let layer = OmniTrace::start(settings).http_layer();
+        let request = Request::builder()
+            .header("traceparent", PARENT)
+            .body(())
+            .expect("a request");
+        let span = seen(&layer, request).await;
+        assert_eq!(span.span_id().to_string(), &PARENT[36..52]);
+        assert!(!seen(&layer, Request::new(())).await.is_valid());
     }
 
     #[tokio::test]

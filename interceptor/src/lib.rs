@@ -5,20 +5,24 @@
 //! [`record_event`], [`record_artifact`] and [`record_usage`] inside an activity, or with a
 //! [`Recorder`] anywhere.
 //!
+//! - [`audit`]: what a process would tell of rows
 //! - [`config`]: settings and the environment variables that they are read from
 //! - [`history`]: Temporal's own history as rows
 //! - [`layer()`]: what `tracing` sees inside activities, recorded without further code
 //! - [`logs`]: log lines that say which attempt they belong to
 //! - [`metrics`]: what is counted and measured for Prometheus and collectors
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
+//! - [`spool`]: what waits on disk
 //! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
+pub mod audit;
 pub mod config;
 pub mod history;
 pub mod logs;
 pub mod metrics;
 pub mod policy;
+pub mod spool;
 pub mod telemetry;
 
 mod attempt;
@@ -44,6 +48,9 @@ pub use layer::layer;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
 pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use sdk::fuzzing;
 pub use sdk::{
     ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder, WorkflowInterceptorConstructor,
 };

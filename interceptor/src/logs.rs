@@ -329,5 +329,7 @@ mod tests {
         let taken = |second: u64| (0..5).filter(|_| limit.take_in(second)).count();
         assert_eq!([0, 0, 1, 5, 4, 6].map(taken), [2, 0, 2, 2, 0, 2]);
         assert_eq!((0..5).filter(|_| Limit::new(0).take_in(9)).count(), 0);
+        let default = Limit::new(DEFAULT_LINES_PER_SECOND);
+        assert_eq!((0..1_000).filter(|_| default.take_in(9)).count(), 100);
     }
 }

@@ -1,6 +1,5 @@
 //! The handle that a user holds.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::breaker::Breaker;
 use crate::clock;
-use crate::config::{DEFAULT_SPOOL_FOLDER, DatabaseTarget, Settings};
+use crate::config::{DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
 use crate::history::{Background, Reach};
 use crate::metrics::Metrics;
@@ -408,17 +407,12 @@ fn database(settings: &Settings) -> Option<(DatabaseUrl, OpenOptions)> {
 
 /// Where rows wait on disk, if they may.
 fn spool(settings: &Settings) -> Option<SpoolOptions> {
-    let beside = match &settings.database {
-        DatabaseTarget::Url(DatabaseUrl::Sqlite(file)) => {
-            let mut folder = file.clone().into_os_string();
-            folder.push(".spool");
-            PathBuf::from(folder)
-        }
-        DatabaseTarget::Url(_) => std::path::absolute(DEFAULT_SPOOL_FOLDER).ok()?,
-        DatabaseTarget::None => return None,
+    let DatabaseTarget::Url(url) = &settings.database else {
+        return None;
     };
-    (settings.spool_bytes > 0).then(|| SpoolOptions {
-        folder: settings.spool_path.clone().unwrap_or(beside),
+    let folder = crate::spool::folder(settings, url)?;
+    (settings.spool_bytes > 0).then_some(SpoolOptions {
+        folder,
         limit: settings.spool_bytes,
         fsync: settings.spool_fsync,
     })

@@ -33,6 +33,8 @@ struct Summary {
     unknown: u64,
     /// Deleted because they are old, or about to be.
     pruned: u64,
+    /// Erased: nothing of them is stored.
+    erased: u64,
     failed: u64,
 }
 
@@ -81,6 +83,7 @@ pub(crate) async fn run(
             Done::Before => summary.done_before += 1,
             Done::Pruned => summary.pruned += 1,
             Done::Now(Ok(stored)) if stored.events_read == 0 => summary.unknown += 1,
+            Done::Now(Ok(stored)) if stored.erased => summary.erased += 1,
             Done::Now(Ok(stored)) => {
                 summary.runs += 1;
                 summary.events_read += stored.events_read;
@@ -124,6 +127,7 @@ impl Summary {
             (self.done_before, "done before"),
             (self.unknown, "without a history"),
             (self.pruned, "too old to be kept"),
+            (self.erased, "erased"),
             (self.failed, "failed"),
         ] {
             if n > 0 {

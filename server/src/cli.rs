@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use keep::{Days, PruneArgs, RetentionArgs};
+pub(crate) use keep::{AuditArgs, Days, EraseArgs, PruneArgs, RetentionArgs};
 pub(crate) use runs::{ExportArgs, FilterArgs, ListArgs, ShowArgs};
 pub(crate) use serve::{JwtArgs, ServeArgs};
 pub(crate) use temporal::{BackfillArgs, ImportArgs, ReconcileArgs, SelectionArgs, VerifyArgs};
@@ -73,6 +73,10 @@ pub(crate) enum Command {
     Reconcile(ReconcileArgs),
     /// Delete what is too old, and keep hourly counts, latencies and cost of it.
     Prune(PruneArgs),
+    /// Look for anything secret or personal in what is stored and in what would leave.
+    Audit(AuditArgs),
+    /// Erase what is stored of a user, a tenant or a workflow id, and keep it away.
+    Erase(EraseArgs),
     /// Send stored runs to a collector, whether or not they were sent before.
     Export(ExportArgs),
     /// Create the tables of a database, or bring older ones up to date.

@@ -1,5 +1,7 @@
 //! The database that a command reads or writes.
 
+use std::time::Duration;
+
 use omnitrace::config::{FindingKind, Settings};
 use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
 
@@ -46,6 +48,16 @@ pub(crate) async fn open_for_writing(
     settings: &Settings,
 ) -> Result<Store, CliError> {
     Ok(Store::open(&parse(url)?, settings.open_options()).await?)
+}
+
+/// How long who deletes in many transactions rests between two. Who waits for SQLite's lock looks again after 1, 2,
+/// 5, 10, 15, 20, 25 ms and so on: with a rest longer than that, and transactions that are shorter, the lock is
+/// free at one of the first looks. PostgreSQL wakes who waits.
+pub(crate) fn rest(url: &DatabaseUrl) -> Duration {
+    match url {
+        DatabaseUrl::Sqlite(_) => Duration::from_millis(25),
+        _ => Duration::from_millis(1),
+    }
 }
 
 /// Columns of the terminal, or of `COLUMNS`; `None` where the output is no terminal.

@@ -4,6 +4,7 @@
 //! Invariant: a check that can't be made is one that failed or is left out, never an error.
 
 mod checks;
+mod prometheus;
 
 use jiff::Timestamp;
 use owo_colors::{OwoColorize, Style};

@@ -50,6 +50,12 @@ pub(crate) enum CliError {
     /// What is too old is not known, or stays.
     #[error("nothing is deleted: {0}")]
     Prune(String),
+    /// What is stored could not be looked through.
+    #[error("not audited: {0}")]
+    Audit(Box<CliError>),
+    /// An erasure would find nothing, or did not go through.
+    #[error("nothing is erased: {0}")]
+    Erase(String),
     /// There is no such run.
     #[error(
         "no run has the workflow id or run id \"{id}\" in {place}{}",
@@ -113,7 +119,7 @@ pub(crate) enum CliError {
 impl CliError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Audit(_) => 2,
             _ => 1,
         }
     }

@@ -32,6 +32,8 @@ struct Imported {
     rows_stored: u64,
     rows_unchanged: u64,
     rows_cut: u64,
+    /// The run was erased: nothing of it is stored.
+    erased: bool,
     events_skipped: BTreeMap<String, u64>,
 }
 
@@ -131,6 +133,7 @@ async fn write(store: &Store, file: &Path, rows: HistoryRows) -> Result<Imported
         rows_stored: (report.changed_events.len() + report.changed_runs.len()) as u64,
         rows_unchanged: report.unchanged_events + report.unchanged_runs,
         rows_cut: report.cut_events,
+        erased: report.erased_events + report.erased_runs > 0,
         events_skipped,
     })
 }
@@ -168,6 +171,10 @@ fn line(text: &mut String, imported: &Imported, json: bool) {
                 count(events, "event"),
                 skipped.join(", ")
             ),
+        };
+        let stored = match imported.erased {
+            true => "the run was erased, 0".to_owned(),
+            false => stored,
         };
         let line = format!(
             "{file}: {workflow_id} {run_id} {status}, {stored} rows stored, {unchanged} unchanged{cut}{skipped}"

@@ -1,7 +1,7 @@
 //! The command line of OmniTrace: lists recorded runs, draws one as a tree, serves them over HTTP, says
 //! whether recording works, and imports histories.
 //!
-//! Commands but `import`, `token` and `migrate` only read: the database is opened for reading, nothing is
+//! Commands but those that `docs/ARCHITECTURE.md` names only read: the database is opened for reading, nothing is
 //! created or changed. Text that
 //! comes from the database passes [`text::clean`] before it is printed, so that a name can't drive
 //! the terminal.
@@ -9,12 +9,17 @@
 pub mod cli;
 
 mod api;
+mod audit;
 mod backfill;
 mod database;
 mod doctor;
 mod draw;
+mod erase;
 mod error;
 mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod http;
 mod import;
@@ -73,6 +78,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Backfill(args) => backfill::run(url, args, now).await,
         Command::Verify(args) => verify::run(url, args, now).await,
         Command::Prune(args) => prune::run(url, args, now).await,
+        Command::Audit(args) => audit::run(url, args, now).await,
+        Command::Erase(args) => erase::run(url, args).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
         Command::Export(args) => export::run(url, args, now).await,
     };

@@ -120,7 +120,7 @@ pub(crate) async fn run(
     } else {
         let store = Store::open(&url, options()).await?;
         let bar = progress::rows("pruning");
-        let summary = prune(&store, &retention, &bar).await;
+        let summary = prune(&store, database::rest(&url), &retention, &bar).await;
         bar.finish_and_clear();
         store.close().await;
         summary?
@@ -143,7 +143,13 @@ pub(crate) async fn forever(url: DatabaseUrl, kept: Kept) {
         let retention = kept.before(Timestamp::now().as_microsecond());
         let pruned = async {
             let store = Store::open(&url, options()).await?;
-            let pruned = prune(&store, &retention, &ProgressBar::hidden()).await;
+            let pruned = prune(
+                &store,
+                database::rest(&url),
+                &retention,
+                &ProgressBar::hidden(),
+            )
+            .await;
             store.close().await;
             pruned
         };
@@ -162,12 +168,13 @@ fn options() -> OpenOptions {
 
 async fn prune(
     store: &Store,
+    rest: Duration,
     retention: &Retention,
     bar: &ProgressBar,
 ) -> Result<Summary, CliError> {
     let holder = uuid::Uuid::new_v4().to_string();
     let mut summary = Summary::default();
-    let done = steps(store, retention, &holder, &mut summary, bar).await;
+    let done = steps(store, rest, retention, &holder, &mut summary, bar).await;
     // `Err` means: the lease ends by itself.
     let _ = store.release("", LEASE, &holder).await;
     done.map(|()| summary)
@@ -175,6 +182,7 @@ async fn prune(
 
 async fn steps(
     store: &Store,
+    rest: Duration,
     retention: &Retention,
     holder: &str,
     summary: &mut Summary,
@@ -210,7 +218,7 @@ async fn steps(
         };
         bar.inc(gone);
         // Whoever waits for the database gets it.
-        tokio::task::yield_now().await;
+        tokio::time::sleep(rest).await;
     }
 }
 

@@ -81,6 +81,7 @@ fn line(pass: &Pass, json: bool) -> String {
     for (n, what) in [
         (pass.left_out, "left out by sampling"),
         (pass.unknown, "without a history"),
+        (pass.erased, "erased"),
         (pass.failed, "failed"),
     ] {
         if n > 0 {

@@ -57,7 +57,7 @@ impl SelectionArgs {
         Ok(server.list(&self.visibility_query(now)))
     }
 
-    fn visibility_query(&self, now: Timestamp) -> String {
+    pub(crate) fn visibility_query(&self, now: Timestamp) -> String {
         let mut parts: Vec<String> = self
             .query
             .iter()

@@ -46,6 +46,8 @@ struct Summary {
     unknown: u64,
     /// Runs that are deleted because they are old, or about to be.
     pruned: u64,
+    /// Runs that were erased.
+    erased: u64,
     /// Runs that could not be compared.
     failed: u64,
     differences: Vec<RunDifferences>,
@@ -165,6 +167,10 @@ impl Summary {
                 self.pruned += 1;
                 return;
             }
+            Standing::Erased => {
+                self.erased += 1;
+                return;
+            }
             Standing::Equal { rows } => {
                 self.runs += 1;
                 self.equal += 1;
@@ -230,6 +236,7 @@ impl Summary {
             (self.left_out, "left out by sampling"),
             (self.unknown, "without a history"),
             (self.pruned, "too old to be kept"),
+            (self.erased, "erased"),
             (self.failed, "not comparable"),
         ] {
             if n > 0 {

@@ -38,7 +38,7 @@ pub struct HourlyKey {
 pub struct Hourly {
     /// Runs that closed, or steps and inner events that ended.
     pub count: u64,
-    /// Of those, the failed, timed out and terminated ones.
+    /// Of those, the failed, timed out, terminated and lost ones.
     pub failed: u64,
     /// Sum of the latencies that are known, in milliseconds.
     pub latency_ms: i64,
@@ -108,19 +108,43 @@ pub fn add(hours: &mut Hours, run: &RunRow, events: &[EventRow]) {
             by_key.get(row.event_key.as_str()).map(|row| key_of(row)),
         ];
         for key in keys.into_iter().flatten() {
-            let hour = hours.entry(key).or_default();
-            hour.input_tokens = hour.input_tokens.saturating_add(own.input_tokens);
-            hour.output_tokens = hour.output_tokens.saturating_add(own.output_tokens);
-            hour.cost_usd += own.cost_usd;
+            hours.entry(key).or_default().spend(own);
         }
     });
 }
 
+impl std::ops::AddAssign<&Self> for Hourly {
+    fn add_assign(&mut self, other: &Self) {
+        self.count += other.count;
+        self.failed += other.failed;
+        self.latency_ms = self.latency_ms.saturating_add(other.latency_ms);
+        for (count, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *count += more;
+        }
+        self.spend(Usage {
+            input_tokens: other.input_tokens,
+            output_tokens: other.output_tokens,
+            cost_usd: other.cost_usd,
+        });
+    }
+}
+
 impl Hourly {
+    fn spend(&mut self, own: Usage) {
+        let mut sum = Usage {
+            input_tokens: self.input_tokens,
+            output_tokens: self.output_tokens,
+            cost_usd: self.cost_usd,
+        };
+        sum += own;
+        self.input_tokens = sum.input_tokens;
+        self.output_tokens = sum.output_tokens;
+        self.cost_usd = sum.cost_usd;
+    }
+
     fn count_one(&mut self, status: Status, latency_ms: Option<i64>) {
         self.count += 1;
-        let failed = [Status::Failed, Status::TimedOut, Status::Terminated];
-        self.failed += u64::from(failed.contains(&status));
+        self.failed += u64::from(status.is_error());
         if let Some(latency) = latency_ms {
             self.latency_ms = self.latency_ms.saturating_add(latency);
             for (count, bound) in self.buckets.iter_mut().zip(BUCKETS_MS) {

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::ids;
 
 /// Kinds of things that a run itself does or receives; other kinds happen inside attempts.
-pub(crate) const STEP_KINDS: [&str; 11] = [
+pub const STEP_KINDS: [&str; 11] = [
     "activity",
     "timer",
     "child_workflow",

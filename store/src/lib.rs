@@ -13,15 +13,19 @@ pub mod row;
 pub mod tree;
 
 mod derive;
+mod erasure;
+mod migrations;
 mod postgres;
 mod repair;
 mod retention;
 mod sql;
 mod sqlite;
 mod store;
+mod texts;
 mod url;
 
 pub use derive::spent_by;
+pub use erasure::{Erasable, EraseStep, Erasure, ErasureRequest, Subject};
 pub use postgres::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, MAX_CONNECTIONS,
     PostgresUrl,
@@ -29,3 +33,4 @@ pub use postgres::{
 pub use retention::{Prunable, PruneError, PruneStep, Retention};
 pub use sql::search::{CountedRuns, FoundRuns};
 pub use store::*;
+pub use texts::{TextRow, TextTable};

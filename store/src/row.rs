@@ -329,6 +329,13 @@ impl EventRow {
         }
     }
 
+    /// Whether it is over, as far as is known: when a step ended is inferred until its task is accepted, and
+    /// then it is written again.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Closed
+            && (self.source > Source::Inferred || self.status == Status::Lost)
+    }
+
     /// When it began, for the merge order.
     pub fn start_time(&self) -> Micros {
         self.started_at.or(self.scheduled_at).unwrap_or_default()

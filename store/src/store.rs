@@ -2,24 +2,37 @@
 //!
 //! Invariant: writing a batch twice, or two batches in either order, leaves the same tables.
 
+mod batch;
+mod errors;
+mod query;
 mod reader;
+mod report;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::erasure::{Erasable, Erasure, Subject};
 use crate::hourly::Hours;
 use crate::postgres::{PostgresStore, PostgresUrl};
 use crate::retention::Prunable;
-use crate::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Status};
+use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
 use crate::sql::tokens::{Create, Revoke};
-use crate::sql::{Job, events, read, retention, tokens};
+use crate::sql::{Job, erasure, events, read, retention, texts, tokens};
 use crate::sqlite::SqliteStore;
+use crate::texts::{TextRow, TextTable};
 
+pub use batch::{Batch, ProcessReport, Promotion, Scope, Seen};
+pub use errors::{OpenError, ReadError, UrlError, WriteError};
+pub(crate) use errors::{one_line, reason};
+pub use query::{AccessScope, EventHead, Fingerprint, OpenRuns, RunFilter, RunStats, StatsFilter};
 pub use reader::Reader;
+pub use report::{Closings, Repair, RepairReport, RunFacts, Spent, WriteReport};
+pub use spans::{SpanKey, SpanRows};
 
 /// Event rows that are stored of one run, unless configured otherwise.
 pub const DEFAULT_MAX_EVENTS_PER_RUN: u32 = 200;
@@ -69,391 +82,6 @@ impl Default for OpenOptions {
     }
 }
 
-/// What is written in one transaction.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Batch {
-    /// Runs, each key at most once.
-    pub runs: Vec<RunRow>,
-    /// Events, each key at most once.
-    pub events: Vec<EventRow>,
-    /// High water marks of what was not offered.
-    pub seen: Vec<Seen>,
-    /// Runs to be recorded after all.
-    pub promotions: Vec<Promotion>,
-    /// The writing process.
-    pub process: Option<ProcessReport>,
-}
-
-impl Batch {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-            && self.events.is_empty()
-            && self.seen.is_empty()
-            && self.promotions.is_empty()
-            && self.process.is_none()
-    }
-}
-
-/// What a cut is counted against. Each is merged by maximum.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Scope {
-    /// Highest attempt number of a step, stored or not.
-    Attempts {
-        /// Encoded step.
-        step: String,
-    },
-    /// Highest number of an inner event of an attempt, stored or not.
-    Inner {
-        /// Encoded step.
-        step: String,
-        /// Attempt.
-        attempt: u32,
-    },
-    /// Observations of the run that a process lost.
-    Process {
-        /// Id of the process.
-        id: String,
-    },
-}
-
-/// A high water mark.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Run.
-    pub run: RunKey,
-    /// What is counted.
-    pub scope: Scope,
-    /// How many were seen (or lost).
-    pub count: u32,
-}
-
-/// A run that the sampling rate left out and that is recorded after all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promotion {
-    /// Run.
-    pub run: RunKey,
-    /// Why.
-    pub reason: SampledBy,
-    /// When it was decided, by the clock of the deciding process.
-    pub at: Micros,
-}
-
-/// What a recording process says of itself, replaced as a whole by that process alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessReport {
-    /// Random id of the process.
-    pub id: String,
-    /// Service name.
-    pub service: String,
-    /// Host name.
-    pub host: String,
-    /// Operating system's process id.
-    pub pid: u32,
-    /// Version of the plugin.
-    pub version: String,
-    /// When it started.
-    pub started_at: Micros,
-    /// When it last reported.
-    pub updated_at: Micros,
-    /// Counters by name, each only ever growing.
-    pub counters: BTreeMap<String, u64>,
-    /// Why the database last refused its rows, one line.
-    #[serde(default)]
-    pub last_error: Option<String>,
-    /// When that was.
-    #[serde(default)]
-    pub last_error_at: Option<Micros>,
-}
-
-/// What became of the rows of a batch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct WriteReport {
-    /// Event keys (with their run) that are now stored with the content offered and were not before.
-    pub changed_events: Vec<(RunKey, String)>,
-    /// Runs whose row changed, but for what is derived from their events.
-    pub changed_runs: Vec<RunKey>,
-    /// Event rows whose stored version is at least as good.
-    pub unchanged_events: u64,
-    /// Run rows whose stored version is at least as good.
-    pub unchanged_runs: u64,
-    /// Event rows cut by the cap of rows per run: offered now and not kept.
-    pub cut_events: u64,
-    /// Provisional rows refused because their run is closed.
-    pub ghost_events: u64,
-    /// Rows that closed in this write and are to be exported; see [`OpenOptions::export`].
-    pub to_export: Vec<SpanKey>,
-    /// What closed for the first time; see [`OpenOptions::closings`].
-    pub closings: Closings,
-}
-
-/// What closed for the first time with a write, and what is newly known to have been spent. A row that
-/// was closed before is not in it, whoever writes it again.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Closings {
-    /// Positions in [`Batch::events`].
-    pub events: Vec<usize>,
-    /// Positions in [`Batch::runs`].
-    pub runs: Vec<usize>,
-    /// What was spent beyond what the store knew.
-    pub spent: Vec<(RunKey, Spent)>,
-    /// Of the runs of all these, those that have a row.
-    pub facts: BTreeMap<RunKey, RunFacts>,
-}
-
-/// What metrics say of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunFacts {
-    /// Workflow type, or the activity type of a standalone activity.
-    pub workflow_type: String,
-    /// Task queue.
-    pub task_queue: String,
-    /// Hashed tenant.
-    pub tenant: Option<String>,
-}
-
-impl From<&RunRow> for RunFacts {
-    fn from(row: &RunRow) -> Self {
-        Self {
-            workflow_type: row.workflow_type.clone(),
-            task_queue: row.task_queue.clone(),
-            tenant: row.tenant.as_ref().map(|tenant| tenant.hash.clone()),
-        }
-    }
-}
-
-/// Tokens of one language model and their cost.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Spent {
-    /// The model, if it is known.
-    pub model: Option<String>,
-    /// Tokens of prompts.
-    pub input_tokens: i64,
-    /// Tokens of answers.
-    pub output_tokens: i64,
-    /// US dollars.
-    pub cost_usd: f64,
-}
-
-/// Names a row that becomes a span.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SpanKey {
-    /// The run.
-    pub run: RunKey,
-    /// Key of the event; the run itself has the empty one.
-    pub event_key: String,
-}
-
-impl SpanKey {
-    /// The run itself.
-    pub fn of_run(run: RunKey) -> Self {
-        Self {
-            run,
-            event_key: String::new(),
-        }
-    }
-
-    /// Whether it is the run itself.
-    pub fn is_run(&self) -> bool {
-        self.event_key.is_empty()
-    }
-}
-
-/// Rows of one run that are to be exported.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SpanRows {
-    /// The run.
-    pub run: RunRow,
-    /// Whether it is to be exported itself.
-    pub itself: bool,
-    /// Trace of the run before it in the chain, if that is stored.
-    pub continued_from_trace: Option<String>,
-    /// Events to be exported.
-    pub events: Vec<EventRow>,
-}
-
-impl std::ops::AddAssign for WriteReport {
-    fn add_assign(&mut self, other: Self) {
-        self.changed_events.extend(other.changed_events);
-        self.changed_runs.extend(other.changed_runs);
-        self.unchanged_events += other.unchanged_events;
-        self.unchanged_runs += other.unchanged_runs;
-        self.cut_events += other.cut_events;
-        self.ghost_events += other.ghost_events;
-    }
-}
-
-/// All rows of a run, as Temporal's history says them.
-#[derive(Clone, Debug)]
-pub struct Repair {
-    /// The run.
-    pub run: RunRow,
-    /// Its events, each key once: steps, and the attempts that history tells of.
-    pub events: Vec<EventRow>,
-}
-
-/// What a repair did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RepairReport {
-    /// Whether the run's row was replaced or inserted.
-    pub changed_run: bool,
-    /// Keys of events that were replaced or inserted.
-    pub changed_events: Vec<String>,
-    /// Keys of events that history does not have.
-    pub deleted_events: Vec<String>,
-    /// Events that were stored as history has them, or that a live worker knows better.
-    pub unchanged_events: u64,
-    /// Of the changed ones, those that the cap of rows per run did not keep.
-    pub cut_events: u64,
-}
-
-/// Which of the runs to be compared with history are asked for.
-#[derive(Clone, Debug, Default)]
-pub struct OpenRuns {
-    /// Temporal namespace.
-    pub namespace: String,
-    /// Only runs started before.
-    pub started_before: Option<Micros>,
-    /// Only runs that began after this one: (start, key) of the last row of the page before.
-    pub after: Option<(Micros, RunKey)>,
-    /// At most so many; 0 is no limit.
-    pub limit: u32,
-}
-
-/// Which runs to list; every field narrows.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Temporal namespace.
-    pub namespace: Option<String>,
-    /// Any of these.
-    pub statuses: Vec<Status>,
-    /// Workflow id, exact.
-    pub workflow_id: Option<String>,
-    /// Run id, exact.
-    pub run_id: Option<String>,
-    /// Workflow type, exact, or with `*` for any text.
-    pub workflow_type: Option<String>,
-    /// Type of the failure, exact, or with `*` for any text.
-    pub error_type: Option<String>,
-    /// Hashed tenant, exact.
-    pub tenant: Option<String>,
-    /// Started at or after.
-    pub started_from: Option<Micros>,
-    /// Started before.
-    pub started_before: Option<Micros>,
-    /// Closed, and lasted at least so many microseconds.
-    pub min_duration: Option<Micros>,
-    /// Closed, and lasted at most so many microseconds.
-    pub max_duration: Option<Micros>,
-    /// Cost at least so many US dollars.
-    pub min_cost_usd: Option<f64>,
-    /// Cost at most so many US dollars.
-    pub max_cost_usd: Option<f64>,
-    /// Part of the workflow id, run id, type, error type or error message, case-insensitive.
-    pub text: Option<String>,
-    /// Only runs that began before this one: (start, key) of the last row of the page before.
-    pub after: Option<(Micros, RunKey)>,
-    /// At most so many; 0 is no limit.
-    pub limit: u32,
-}
-
-/// What a caller may see; `None` is everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AccessScope {
-    /// Temporal namespaces.
-    pub namespaces: Option<Vec<String>>,
-    /// Hashed tenants. A run without a tenant belongs to none of them.
-    pub tenants: Option<Vec<String>>,
-}
-
-impl AccessScope {
-    /// Everything.
-    pub const ALL: Self = Self {
-        namespaces: None,
-        tenants: None,
-    };
-
-    /// Whether a run is within it, as the database decides it.
-    pub fn has(&self, run: &RunRow) -> bool {
-        let tenant = run.tenant.as_ref().map(|tenant| &tenant.hash);
-        let namespaces = self.namespaces.as_ref();
-        namespaces.is_none_or(|all| all.contains(&run.key.namespace))
-            && (self.tenants.as_ref()).is_none_or(|all| tenant.is_some_and(|t| all.contains(t)))
-    }
-}
-
-/// What tells whether rows of a run changed: equal while none did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Fingerprint {
-    /// How many there are.
-    pub rows: u64,
-    /// Sum over what they hold.
-    pub content: i64,
-    /// Sum over how far they are known to be true.
-    pub phases: i64,
-}
-
-/// Which row there is, without what it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventHead {
-    /// Event key.
-    pub key: String,
-    /// How far it is known to be true.
-    pub phase: Phase,
-    /// When it was scheduled, else started.
-    pub begin: Option<Micros>,
-    /// Digest of what it holds.
-    pub digest: i64,
-}
-
-/// Which runs are counted.
-#[derive(Clone, Debug, Default)]
-pub struct StatsFilter {
-    /// Started at or after.
-    pub from: Micros,
-    /// Started before.
-    pub before: Micros,
-    /// Temporal namespace.
-    pub namespace: Option<String>,
-    /// Workflow type, exact.
-    pub workflow_type: Option<String>,
-    /// Each hour by itself.
-    pub hourly: bool,
-    /// At most so many rows.
-    pub limit: u32,
-}
-
-/// Runs of one type that started in one hour, or in the whole time.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunStats {
-    /// Begin of the hour; 0 for the whole time.
-    pub hour: Micros,
-    /// Workflow type.
-    pub workflow_type: String,
-    /// All of them.
-    pub started: u64,
-    /// Ended well.
-    pub completed: u64,
-    /// Ended so that someone should look at it.
-    pub failed: u64,
-    /// Not ended yet.
-    pub open: u64,
-    /// Tokens of prompts.
-    pub input_tokens: i64,
-    /// Tokens of answers.
-    pub output_tokens: i64,
-    /// US dollars.
-    pub cost_usd: f64,
-    /// Microseconds that half of the closed ones did not exceed; `None` if none is closed.
-    pub p50: Option<Micros>,
-    /// The same of 95 %.
-    pub p95: Option<Micros>,
-    /// The same of 99 %.
-    pub p99: Option<Micros>,
-}
-
 /// What opens the API to someone. The token itself is nowhere: it cannot be had from its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRow {
@@ -488,70 +116,6 @@ pub struct StoreStats {
     pub schema_version: i64,
 }
 
-/// Why an URL names no database.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UrlError {
-    /// Not one of the known schemes. The URL is not repeated: it may hold a password.
-    #[error("a database URL begins with sqlite:// or postgres://")]
-    Scheme,
-    /// No path.
-    #[error(
-        "a sqlite:// URL needs a file name, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db"
-    )]
-    NoPath,
-    /// No URL of a PostgreSQL server. What is said repeats nothing of it but names of parameters.
-    #[error("not a postgres:// URL, as postgres://user@host:5432/database: {0}")]
-    Postgres(String),
-}
-
-/// Why a store could not be opened. Each message says what to do.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Opened for reading, and it is not there.
-    #[error(
-        "no database at {path}: run a worker with the plugin first, or set OMNITRACE_DATABASE_URL"
-    )]
-    Missing {
-        /// Absolute path.
-        path: String,
-    },
-    /// Anything else that the database says.
-    #[error("cannot open the database at {path}: {reason}")]
-    Unusable {
-        /// Absolute path, or host without credentials.
-        path: String,
-        /// One line.
-        reason: String,
-    },
-    /// Its schema is older than this program needs, and was not to be changed.
-    #[error(
-        "the database at {path} has schema {found}, this program needs {known}: run `omnitrace \
-         migrate`, or start a worker with the plugin and OMNITRACE_MIGRATE=true on it"
-    )]
-    Older {
-        /// Absolute path, or host without credentials.
-        path: String,
-        /// Schema found; 0 is none.
-        found: i64,
-        /// Schema needed.
-        known: i64,
-    },
-    /// Its schema is newer than this program.
-    #[error(
-        "the database at {path} has schema {found}, this program knows up to {known}: update OmniTrace"
-    )]
-    Newer {
-        /// Absolute path, or host without credentials.
-        path: String,
-        /// Schema found.
-        found: i64,
-        /// Newest schema known.
-        known: i64,
-    },
-}
-
 /// What became of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
@@ -567,45 +131,6 @@ impl Migrated {
             from: version,
             to: version,
         }
-    }
-}
-
-/// Why a batch was not written. Nothing of it is stored then.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// Worth trying again: locked, full, read-only, I/O error, …
-    #[error("the database did not take the rows, they will be offered again: {0}")]
-    Retry(String),
-    /// The database file is damaged.
-    #[error("the database is damaged ({0}): move it away, OmniTrace makes a new one")]
-    Corrupt(String),
-}
-
-/// Why rows could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// What the database said.
-    #[error("cannot read the database: {0}")]
-    Database(String),
-}
-
-/// The text of the database alone, without what wraps it.
-pub(crate) fn reason(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(error) => one_line(error.message()),
-        None => one_line(&error.to_string()),
-    }
-}
-
-pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-impl From<sqlx::Error> for ReadError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(reason(&error))
     }
 }
 
@@ -674,7 +199,7 @@ impl Store {
         if batch.is_empty() {
             return Ok(WriteReport::default());
         }
-        either!(self, store => store.transact(batch).await)
+        self.transact(batch).await
     }
 
     /// Puts history's rows of a run in the place of those that differ, in one transaction. Attempts
@@ -683,7 +208,7 @@ impl Store {
     /// # Errors
     /// When the database did not take it; nothing of it is stored then.
     pub async fn repair(&self, repair: &Repair) -> Result<RepairReport, WriteError> {
-        either!(self, store => store.transact(repair).await)
+        self.transact(repair).await
     }
 
     /// Takes or renews a lease for a time by the database's clock; false where another holds it.
@@ -704,7 +229,7 @@ impl Store {
             holder,
             time,
         };
-        either!(self, store => store.transact(&lease).await)
+        self.transact(&lease).await
     }
 
     /// Gives a lease back; false where another holds it, or nobody.
@@ -723,7 +248,7 @@ impl Store {
             holder,
             time: None,
         };
-        either!(self, store => store.transact(&lease).await)
+        self.transact(&lease).await
     }
 
     /// Rows that wait for export so long that any process may send them, under a lease.
@@ -732,7 +257,7 @@ impl Store {
     /// When the database did not answer.
     pub async fn export_due(&self, limit: u32) -> Result<Vec<SpanKey>, WriteError> {
         let due = Due { limit };
-        either!(self, store => store.transact(&due).await)
+        self.transact(&due).await
     }
 
     /// Those rows of these keys that were not exported, and whose run is stored.
@@ -749,7 +274,7 @@ impl Store {
     /// When the database did not take it; they may be sent again then.
     pub async fn exported(&self, keys: &[SpanKey]) -> Result<(), WriteError> {
         let exported = Exported(keys);
-        either!(self, store => store.transact(&exported).await)
+        self.transact(&exported).await
     }
 
     /// Runs that are stored as open or incomplete, oldest first.
@@ -890,6 +415,44 @@ impl Store {
         either!(self, store => retention::prunable(store, runs_before, events_before).await)
     }
 
+    pub(crate) async fn count_erasable(
+        &self,
+        subject: &Subject,
+        namespace: Option<&str>,
+    ) -> Result<Erasable, ReadError> {
+        either!(self, store => erasure::count(store, subject, namespace).await)
+    }
+
+    pub(crate) async fn all_erasures(&self) -> Result<Vec<Erasure>, ReadError> {
+        either!(self, store => erasure::all(store).await)
+    }
+
+    pub(crate) async fn find_erased(&self, run: &RunRow) -> Result<bool, ReadError> {
+        either!(self, store => erasure::find(store, run).await)
+    }
+
+    pub(crate) async fn all_text_tables(&self) -> Result<Vec<TextTable>, ReadError> {
+        either!(self, store => texts::tables(store).await)
+    }
+
+    pub(crate) async fn page_of_texts(
+        &self,
+        table: &TextTable,
+        after: Option<&[String]>,
+        since: Option<Micros>,
+        limit: u32,
+    ) -> Result<Vec<TextRow>, ReadError> {
+        either!(self, store => texts::rows(store, table, after, since, limit).await)
+    }
+
+    /// How many runs each policy made, most first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn policies(&self) -> Result<Vec<(String, u64)>, ReadError> {
+        either!(self, store => erasure::policies(store).await)
+    }
+
     /// The store as a caller sees it who may see this.
     pub fn seen_by<'a>(&'a self, scope: &'a AccessScope) -> Reader<'a> {
         Reader { store: self, scope }
@@ -901,7 +464,7 @@ impl Store {
     /// When the database did not take it.
     pub async fn create_token(&self, token: &TokenRow) -> Result<(), WriteError> {
         let create = Create(token);
-        either!(self, store => store.transact(&create).await)
+        self.transact(&create).await
     }
 
     /// Takes a token back; false where there is none with this id, or it was taken back before.
@@ -910,7 +473,7 @@ impl Store {
     /// When the database did not take it.
     pub async fn revoke_token(&self, id: &str, at: Micros) -> Result<bool, WriteError> {
         let revoke = Revoke { id, at };
-        either!(self, store => store.transact(&revoke).await)
+        self.transact(&revoke).await
     }
 
     /// All tokens, oldest first, those that were taken back included.

@@ -7,6 +7,7 @@ mod codec_trouble;
 #[macro_use]
 mod exact;
 mod explicit;
+mod fuzzed;
 mod heal;
 mod history;
 mod http;
@@ -21,7 +22,9 @@ mod probes;
 mod recording;
 mod replay;
 mod sampling;
+mod secrets;
 mod spans;
 mod standalone;
+mod threats;
 mod traced;
 mod workflows;

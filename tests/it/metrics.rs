@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use omnitrace::Counter;
-use omnitrace::config::{Backend, DatabaseTarget, Endpoint, Settings};
+use omnitrace::config::{Backend, DatabaseTarget, Endpoint, OtlpProtocol, Settings};
 use omnitrace::metrics::names;
 use omnitrace::policy::Policy;
 use omnitrace_tests::{
@@ -27,6 +27,7 @@ use temporalio_sdk::{
 
 use crate::probes::{Asker, Probes, Trial, Tried, tried};
 use crate::replay::replay_into;
+use crate::spans::collector::Collector;
 use crate::workflows::{Acts, options};
 
 /// Settings with metrics at a port of its own.
@@ -254,6 +255,44 @@ async fn assert_measured(recordings: &[&Recording], queue: &str) {
     assert_eq!(measured(recordings).await, expected);
 }
 
+/// Checks that jobs and runs took as long as their rows say.
+async fn assert_durations(recording: &Recording, queue: &str) {
+    let stored = recording.stored().await;
+    let seconds = |from: Option<i64>, to: Option<i64>| {
+        (to.expect("it ended") - from.expect("it began")) as f64 / 1e6
+    };
+    let mut expected: BTreeMap<String, f64> = BTreeMap::new();
+    for run in stored.runs().await {
+        let job = &run.workflow_type;
+        let took = seconds(run.started_at, run.closed_at);
+        let of_run = format!(r#"traces_duration_sum{{job="{job}"}}"#);
+        let of_job = format!(r#"queue_job_latency_seconds_sum{{job="{job}",queue="{queue}"}}"#);
+        for series in [of_run, of_job] {
+            *expected.entry(series).or_default() += took;
+        }
+        let events = stored.events(&run).await;
+        let attempts = events
+            .iter()
+            .filter(|row| row.kind == "activity" && row.attempt > 0);
+        for row in attempts {
+            let job = &row.name;
+            let took = seconds(row.scheduled_at.or(row.started_at), row.ended_at);
+            let series = format!(r#"queue_job_latency_seconds_sum{{job="{job}",queue="{queue}"}}"#);
+            *expected.entry(series).or_default() += took;
+        }
+    }
+    let told = r#"external_api_duration_seconds_sum{category="db",operation="SELECT books"}"#;
+    expected.insert(told.to_owned(), 0.25);
+    let read = read(recording).await;
+    for (series, expected) in expected {
+        let measured = read[&series];
+        assert!(
+            (measured - expected).abs() < 1e-6,
+            "{series}: {measured}, not {expected}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_metric_of_a_known_workload_has_its_value_and_a_replay_adds_nothing() {
     let recording = Recording::with(measuring);
@@ -266,6 +305,7 @@ async fn each_metric_of_a_known_workload_has_its_value_and_a_replay_adds_nothing
         recording.closed(id).await;
     }
     assert_measured(&[&recording], &queue).await;
+    assert_durations(&recording, &queue).await;
     for id in &ids[..2] {
         replay_into(&recording, &client, id).await;
     }
@@ -373,6 +413,12 @@ async fn every_metric_has_data_under_its_name() {
     assert_eq!(found[size], 512.0);
     let rest = r#"http_requests_total{method="other",route="other",status_class="2xx"}"#;
     assert!(found[rest] > 500.0, "{found:#?}");
+    let overflow = r#"omnitrace_series_overflow_total{metric="http_requests_total"}"#;
+    assert_eq!(found[overflow], found[rest]);
+    let took = r#"http_request_duration_seconds_sum{method="GET",route="/orders/{id}",status_class="2xx"}"#;
+    assert_eq!(found[took], 0.02);
+    assert_eq!(found["omnitrace_trace_fetch_seconds_count"], 1.0);
+    assert_eq!(found["omnitrace_trace_fetch_seconds_sum"], 0.003);
     let down = eventually("the collector does not answer", async || {
         read(&recording)
             .await
@@ -554,4 +600,46 @@ async fn a_collector_is_sent_the_same() {
         received.iter().find(all)
     });
     found.await.expect("found").expect("it was sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_collector_tells_prometheus_what_it_was_sent_by_either_protocol() {
+    let collector = Collector::start().await;
+    for (protocol, address) in [
+        (OtlpProtocol::HttpProtobuf, &collector.http),
+        (OtlpProtocol::Grpc, &collector.grpc),
+    ] {
+        let recording = Recording::with(|settings| {
+            let mut settings = measuring(settings);
+            settings.telemetry.backends = [Backend::Otel].into();
+            settings.telemetry.otlp.metrics.protocol = protocol;
+            settings.telemetry.otlp.endpoint = Endpoint::parse(&format!("http://{address}"));
+            settings.telemetry.otlp.metrics.interval_ms = 50;
+            settings
+        });
+        let id = unique("told");
+        let recorder = recording.omnitrace.recorder(&id, &"cd".repeat(16));
+        recorder.record_run_start(None, json!({}));
+        recorder.record_run_complete(json!({}));
+        let url = format!("http://{}/metrics", collector.prometheus);
+        let wanted = format!(r#"job="{id}""#);
+        let line = eventually("Prometheus could read it", async || {
+            let url = url.clone();
+            let asked = tokio::task::spawn_blocking(move || {
+                ureq::get(url).call().ok()?.body_mut().read_to_string().ok()
+            });
+            let text = asked.await.expect("asked")?;
+            let mut lines = text.lines();
+            let line =
+                lines.find(|line| line.starts_with("traces_total{") && line.contains(&wanted))?;
+            Some(line.to_owned())
+        })
+        .await;
+        assert!(
+            line.contains(r#"status="completed""#)
+                && line.contains("instance=")
+                && line.ends_with(" 1"),
+            "{line}"
+        );
+    }
 }

@@ -11,6 +11,7 @@ let temporal: Temporal;
 beforeAll(async () => {
   browser = await launch();
   server = await Server.start([]);
+  server.run("migrate");
   temporal = await Temporal.start(server);
 }, 120_000);
 afterAll(async () => {

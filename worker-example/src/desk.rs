@@ -4,6 +4,7 @@
 
 use std::{future::pending, time::Duration};
 
+use omnitrace::HttpLayer;
 use temporalio_client::{Client, errors::ClientNewError};
 use temporalio_sdk::{
     Runtime, RuntimeError, Worker, WorkerCreateError, WorkerRunError, WorkflowRegistrationError,
@@ -14,7 +15,13 @@ use worker_example::{
     ticket::Ticket,
 };
 
-use crate::{cli::Mails, connect::ConnectError, folder::FolderError, report::Report};
+use crate::{
+    cli::Mails,
+    connect::ConnectError,
+    door::{door, hand_in},
+    folder::FolderError,
+    report::Report,
+};
 
 /// How long a worker may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -65,11 +72,16 @@ impl DeskError {
 pub(crate) struct Desk {
     client: Client,
     task_queue: String,
+    layer: HttpLayer,
 }
 
 impl Desk {
-    pub(crate) fn new(client: Client, task_queue: String) -> Self {
-        Self { client, task_queue }
+    pub(crate) fn new(client: Client, task_queue: String, layer: HttpLayer) -> Self {
+        Self {
+            client,
+            task_queue,
+            layer,
+        }
     }
 
     /// Serves and handles mails; with `stay`, serves on until a signal.
@@ -147,7 +159,11 @@ impl Desk {
                 Some(page) => {
                     driver::drive_batch(&self.client, tickets, page.get(), &plan, on_end).await?;
                 }
-                None => driver::drive_each(&self.client, tickets, &plan, on_end).await?,
+                None => {
+                    let door = door(self.client.clone(), plan.clone(), self.layer.clone());
+                    let start = |ticket| hand_in(door.clone(), ticket);
+                    driver::drive_each_by(&self.client, tickets, &plan, start, on_end).await?;
+                }
             }
         }
         let failures = report.finish();

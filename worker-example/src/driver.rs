@@ -142,16 +142,39 @@ pub async fn drive_each(
     client: &Client,
     tickets: Vec<Ticket>,
     plan: &Plan,
-    mut on_end: impl FnMut(Ended),
+    on_end: impl FnMut(Ended),
 ) -> Result<(), DriveError> {
+    let start = |ticket| {
+        let (client, plan) = (client.clone(), plan.clone());
+        async move { start(&client, ticket, &plan).await.map(drop) }
+    };
+    drive_each_by(client, tickets, plan, start, on_end).await
+}
+
+/// The same, with runs that `start` starts.
+///
+/// # Errors
+/// As [`drive_each`].
+pub async fn drive_each_by<F>(
+    client: &Client,
+    tickets: Vec<Ticket>,
+    plan: &Plan,
+    start: impl Fn(Ticket) -> F,
+    mut on_end: impl FnMut(Ended),
+) -> Result<(), DriveError>
+where
+    F: Future<Output = Result<(), DriveError>> + Send + 'static,
+{
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut tasks = JoinSet::new();
     for ticket in tickets {
         let (client, plan, permits) = (client.clone(), plan.clone(), permits.clone());
+        let started = start(ticket.clone());
         tasks.spawn(async move {
             // The semaphore is never closed.
             let _permit = permits.acquire().await;
-            drive(&client, ticket, &plan).await
+            started.await?;
+            follow(&client, ticket, &plan).await
         });
     }
     while let Some(ended) = tasks.join_next().await {
@@ -207,20 +230,29 @@ pub async fn drive_batch(
     Ok(report)
 }
 
-async fn drive(client: &Client, ticket: Ticket, plan: &Plan) -> Result<Ended, DriveError> {
+/// Starts the run of a ticket; gives its workflow id.
+///
+/// # Errors
+/// When the server does not take it.
+pub async fn start(client: &Client, ticket: Ticket, plan: &Plan) -> Result<String, DriveError> {
     let workflow_id = plan.workflow_id(&ticket);
-    let needs_review = may_need_approval(&ticket);
-    let ticket_id = ticket.id.clone();
     let request = SupportRequest {
         ticket,
         approval_timeout_ms: plan.approval_timeout_ms(),
     };
     let options = WorkflowStartOptions::new(plan.task_queue.clone(), workflow_id.clone()).build();
-    let run = client
+    client
         .start_workflow(OrderSupport::run, request, options)
         .await
         .map_err(|error| start_error(&workflow_id, &error))?;
+    Ok(workflow_id)
+}
 
+/// Waits for the end of a ticket's run, and plays the person who decides where it needs one.
+async fn follow(client: &Client, ticket: Ticket, plan: &Plan) -> Result<Ended, DriveError> {
+    let workflow_id = plan.workflow_id(&ticket);
+    let needs_review = may_need_approval(&ticket);
+    let run = client.get_workflow_handle::<OrderSupport>(workflow_id.clone());
     let result = run.get_result(WorkflowGetResultOptions::default());
     tokio::pin!(result);
     let result = if needs_review {
@@ -232,7 +264,7 @@ async fn drive(client: &Client, ticket: Ticket, plan: &Plan) -> Result<Ended, Dr
     } else {
         result.await
     };
-    ended(ticket_id, workflow_id, result)
+    ended(ticket.id, workflow_id, result)
 }
 
 /// Whether somebody has to look after the run of this ticket. Spares the others the queries.

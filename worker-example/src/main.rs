@@ -1,10 +1,12 @@
 //! The command `worker-example`.
 //!
-//! OmniTrace is registered in one place, on the client in [`run`]; the worker takes it from there.
+//! OmniTrace is registered in one place, [`run`]: on the client, from which the worker takes it, and around
+//! the HTTP service that mails come in by.
 
 mod cli;
 mod connect;
 mod desk;
+mod door;
 mod folder;
 mod report;
 
@@ -61,7 +63,7 @@ async fn run(command: Command) -> Result<End, DeskError> {
         .build();
     let client = connect::connect(address, &options).await?;
 
-    let desk = Desk::new(client, task_queue.clone());
+    let desk = Desk::new(client, task_queue.clone(), omnitrace.http_layer());
     let end = match command {
         Command::Run { mails, stay, .. } => desk.run(tickets, &mails, stay).await,
         Command::Worker { .. } => desk.serve().await,

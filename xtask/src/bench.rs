@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what recording costs, in ratios against the same work without it. A release
 //! build, a Temporal and a PostgreSQL server of its own where one is needed, none of the user's settings.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -9,6 +10,7 @@ use crate::cargo::Profile;
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
 use crate::tools::postgres::PostgresServer;
+use crate::tools::protoc::Protoc;
 use crate::tools::{Host, collector, protoc, temporal};
 use crate::{bench_ui, cargo, process, say, test};
 
@@ -40,6 +42,8 @@ pub(crate) enum Measure {
     Ui,
     /// Lists, searches and traces over HTTP with a million runs stored
     Api,
+    /// Writes while a store of ninety days at a thousand runs an hour is pruned
+    Prune,
 }
 
 impl Measure {
@@ -57,6 +61,7 @@ impl Measure {
             Self::Layer => "layer",
             Self::Ui => "ui",
             Self::Api => "api",
+            Self::Prune => "prune",
         }
     }
 
@@ -69,7 +74,10 @@ impl Measure {
     }
 
     fn wants_postgres(self) -> bool {
-        matches!(self, Self::Store | Self::Import | Self::Growth | Self::Api)
+        matches!(
+            self,
+            Self::Store | Self::Import | Self::Growth | Self::Api | Self::Prune
+        )
     }
 }
 
@@ -83,18 +91,7 @@ pub(crate) fn run(
     if measure == Some(Measure::Ui) {
         return bench_ui::run(host, quick);
     }
-    let protoc = protoc::resolve(host)?;
-    say::line("protoc", protoc.path().display());
-    say::line("build", "omnitrace-bench (release: minutes the first time)");
-    let start = Instant::now();
-    let mut built = cargo::build(&protoc, &[PACKAGE], Profile::Release)?;
-    let program = built
-        .remove(PACKAGE)
-        .ok_or_else(|| Error::Advice(format!("the build made no program {PACKAGE}")))?;
-    say::line(
-        "build",
-        format_args!("done in {}", say::duration(start.elapsed())),
-    );
+    let program = program(&protoc::resolve(host)?)?;
 
     let server = if measure.is_none_or(Measure::wants_server) {
         let mut server = DevServer::start(host, temporal::resolve(host)?, Ui::Headless)?;
@@ -139,6 +136,21 @@ pub(crate) fn run(
         None => bench_ui::run(host, quick),
         Some(_) => Ok(()),
     }
+}
+
+/// Builds the program that measures.
+pub(crate) fn program(protoc: &Protoc) -> Result<PathBuf, Error> {
+    say::line("protoc", protoc.path().display());
+    say::line("build", "omnitrace-bench (release: minutes the first time)");
+    let start = Instant::now();
+    let mut built = cargo::build(protoc, &[PACKAGE], Profile::Release)?;
+    let program = (built.remove(PACKAGE))
+        .ok_or_else(|| Error::Advice(format!("the build made no program {PACKAGE}")))?;
+    say::line(
+        "build",
+        format_args!("done in {}", say::duration(start.elapsed())),
+    );
+    Ok(program)
 }
 
 #[cfg(test)]

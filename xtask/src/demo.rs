@@ -18,6 +18,13 @@ const DATABASE_VARIABLE: &str = "OMNITRACE_DATABASE_URL";
 /// How many of the newest runs are looked at for the one to show.
 const LOOKED_AT: &str = "30";
 
+/// What the example's activities are, and what its model costs, unless the variables say otherwise.
+const CATEGORIES: (&str, &str) = (
+    "OMNITRACE_CATEGORIES",
+    "tool=Search::*;policy=Policy::*;publish=Outbox::*",
+);
+const PRICES: (&str, &str) = ("OMNITRACE_PRICES", "worker-example/prices.json");
+
 /// Where the runs are served, unless the variable says otherwise: a free port.
 const LISTEN: (&str, &str) = ("OMNITRACE_LISTEN", "127.0.0.1:0");
 
@@ -46,6 +53,12 @@ pub(crate) fn run(host: &Host, once: bool, folder: Option<PathBuf>) -> Result<()
         .arg(&folder)
         .args(["--address", &server.address()])
         .env(DATABASE_VARIABLE, recorded.database());
+    if host.text(CATEGORIES.0).is_none() {
+        worker.env(CATEGORIES.0, CATEGORIES.1);
+    }
+    if host.text(PRICES.0).is_none() {
+        worker.env(PRICES.0, cargo::root().join(PRICES.1));
+    }
     if matches!(server, Server::Ours(_)) {
         for name in temporal_variables(host) {
             worker.env_remove(name);

@@ -9,9 +9,11 @@ mod chaos;
 mod dashboards;
 mod demo;
 mod error;
+mod fuzz;
 mod interrupt;
 mod process;
 mod say;
+mod soak;
 mod test;
 mod tools;
 mod web;
@@ -74,6 +76,20 @@ Examples:
   cargo xtask chaos --wipe
   cargo xtask chaos --json > chaos.json")]
     Chaos(chaos::Options),
+    /// Very many runs with the plugin and without, in turn; a page says whether the limits were held
+    #[command(
+        after_help = "A million short and a thousand long runs of each take two cores a night and 30 GB of disk;
+Ctrl-C ends it with a report of what was done.
+
+Exit code: 0 if nothing was lost, 1 if anything was.
+
+Examples:
+  cargo xtask soak
+  cargo xtask soak --short 20000 --long 40"
+    )]
+    Soak(soak::Options),
+    /// Give what takes bytes from outside any bytes, and see what holds; needs a nightly compiler
+    Fuzz(fuzz::Options),
     /// Check the web UI and build the bundle that the program holds; needs Node.js
     Web {
         /// Then draw the pictures of docs/images anew, in Chromium
@@ -104,6 +120,8 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Test { arguments } => test::run(&host, arguments),
         Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
+        Task::Soak(options) => soak::run(&host, &options),
+        Task::Fuzz(options) => fuzz::run(&host, &options),
         Task::Web { screenshots } => web::run_and_draw(&host, screenshots),
         Task::Book => book::run(&host),
         Task::Env => print_environment(&protoc::resolve(&host)?),

@@ -12,7 +12,7 @@ use crate::tools::jaeger::Jaeger;
 use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
-use crate::tools::{Host, collector, prometheus, python, temporal};
+use crate::tools::{Host, collector, prometheus, python, temporal, toxiproxy};
 use crate::{cargo, chaos, dashboards, process, say, web};
 
 /// The package whose tests need a Temporal server.
@@ -35,13 +35,15 @@ const STANDALONE_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
 const JAEGER_VARIABLE: &str = "OMNITRACE_TEST_JAEGER";
 /// And where it takes spans, by gRPC and by HTTP.
 const JAEGER_OTLP_VARIABLES: [&str; 2] = ["OMNITRACE_TEST_OTLP_GRPC", "OMNITRACE_TEST_OTLP_HTTP"];
-/// Programs that tests start by themselves: a Collector, those of Prometheus, a Python with Temporal's SDK.
+/// Programs that tests start by themselves: a Collector, those of Prometheus, Toxiproxy, a Python with
+/// Temporal's SDK.
 const COLLECTOR_VARIABLE: &str = "OMNITRACE_TEST_COLLECTOR_BIN";
 const PROMETHEUS_VARIABLES: [&str; 3] = [
     "OMNITRACE_TEST_PROMETHEUS_BIN",
     "OMNITRACE_TEST_PROMTOOL_BIN",
     "OMNITRACE_TEST_ALERTMANAGER_BIN",
 ];
+const TOXIPROXY_VARIABLE: &str = "OMNITRACE_TEST_TOXIPROXY_BIN";
 const PYTHON_VARIABLE: &str = "OMNITRACE_TEST_PYTHON_BIN";
 /// Over how many runs memory is compared, when all tests run.
 const RUNS_VARIABLE: (&str, &str) = ("OMNITRACE_TEST_RUNS", "10000");
@@ -274,6 +276,9 @@ fn programs(host: &Host) -> Result<Vec<(&'static str, PathBuf)>, Error> {
         let found = prometheus::resolve(host)?;
         let found = [found.prometheus, found.promtool, found.alertmanager];
         programs.extend(PROMETHEUS_VARIABLES.into_iter().zip(found));
+    }
+    if lacks(TOXIPROXY_VARIABLE) {
+        programs.push((TOXIPROXY_VARIABLE, toxiproxy::resolve(host)?));
     }
     if lacks(PYTHON_VARIABLE) {
         programs.push((PYTHON_VARIABLE, python::resolve(host)?));

@@ -9,20 +9,15 @@ use temporalio_common::protos::{
     temporal::api::{
         common::v1::{Header, Payload, Payloads},
         enums::v1::ContinueAsNewInitiator,
-        failure::v1::Failure as ProtoFailure,
         history::v1::{
-            HistoryEvent, RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
-            WorkflowExecutionContinuedAsNewEventAttributes,
-            WorkflowExecutionStartedEventAttributes,
-            WorkflowExecutionUpdateAcceptedEventAttributes,
-            WorkflowExecutionUpdateCompletedEventAttributes, history_event::Attributes,
+            HistoryEvent, WorkflowExecutionContinuedAsNewEventAttributes,
+            WorkflowExecutionStartedEventAttributes, history_event::Attributes,
         },
-        update::v1::outcome,
     },
 };
 
 use super::failures;
-use super::reader::{Admitted, Open, Reader, Taken};
+use super::reader::{Open, Reader, Taken};
 use super::task::Answer;
 use crate::observe::{Command, Failure, Job, Outcome, RunStart};
 use crate::policy::{Content, Redacted};
@@ -137,23 +132,7 @@ impl Reader {
                 let reason = self.policy.json(reason, Content::Plain);
                 self.wait(Job::CancelRequested { reason }, at.event_type)
             }
-            E::WorkflowExecutionUpdateAdmittedEventAttributes(a) => {
-                let Some(request) = a.request else {
-                    return Ok(Taken::Skipped);
-                };
-                let id = request.meta.as_ref().map(|meta| meta.update_id.clone());
-                let admitted = Admitted {
-                    request,
-                    event_type: at.event_type,
-                };
-                match id.filter(|id| !self.admitted.contains_key(id)) {
-                    Some(id) => {
-                        self.admitted.insert(id, admitted);
-                        Taken::Read
-                    }
-                    None => Taken::Skipped,
-                }
-            }
+            E::WorkflowExecutionUpdateAdmittedEventAttributes(a) => self.update_admitted(a, at),
             E::WorkflowExecutionTerminatedEventAttributes(a) => {
                 let message = (!a.reason.is_empty()).then(|| self.policy.error_message(&a.reason));
                 let failure = Failure {
@@ -386,7 +365,7 @@ impl Reader {
     }
 
     /// Opens a step, named after its event; `None` if there is no such name, or it is taken.
-    fn opens(&mut self, at: At, open: Open) -> Option<u32> {
+    pub(super) fn opens(&mut self, at: At, open: Open) -> Option<u32> {
         let seq = at.seq()?;
         if self.open.contains_key(&at.id) {
             return None;
@@ -416,178 +395,17 @@ impl Reader {
         seq(id)
     }
 
-    fn child_failure(&self, proto: Option<&ProtoFailure>) -> Failure {
-        let failure = failures::held(proto, "ChildWorkflowExecutionFailure", &self.policy);
-        match failure.status {
-            Status::Failed => failure,
-            // Of these the text is core's.
-            _ => named(failure.status, &failure.error_type),
-        }
-    }
-
-    fn child_not_started(&mut self, initiated: i64, failure: Failure, at: At) -> Taken {
-        match self.close(initiated, |open| matches!(open, Open::Child { .. })) {
-            Some(seq) => self.wait(Job::ChildNotStarted { seq, failure }, at.event_type),
-            None => Taken::Skipped,
-        }
-    }
-
-    fn child_ended(&mut self, initiated: i64, outcome: Outcome, at: At) -> Taken {
-        match self.close(initiated, |open| matches!(open, Open::Child { .. })) {
-            Some(seq) => self.wait(Job::ChildResolved { seq, outcome }, at.event_type),
-            None => Taken::Skipped,
-        }
-    }
-
-    fn signal_delivered(&mut self, initiated: i64, failure: Option<Failure>, at: At) -> Taken {
-        match self.close(initiated, |open| matches!(open, Open::Signal)) {
-            Some(seq) => self.wait(Job::SignalDelivered { seq, failure }, at.event_type),
-            None => Taken::Skipped,
-        }
-    }
-
-    fn cancel_delivered(&mut self, initiated: i64, failure: Option<Failure>, at: At) -> Taken {
-        if self.child_cancels.remove(&initiated) {
-            return Taken::Read;
-        }
-        match self.close(initiated, |open| matches!(open, Open::Cancel)) {
-            Some(seq) => self.wait(Job::CancelDelivered { seq, failure }, at.event_type),
-            None => Taken::Skipped,
-        }
-    }
-
-    fn close(&mut self, event_id: i64, is_it: impl FnOnce(&Open) -> bool) -> Option<u32> {
+    pub(super) fn close(
+        &mut self,
+        event_id: i64,
+        is_it: impl FnOnce(&Open) -> bool,
+    ) -> Option<u32> {
         let open = self.open.get(&event_id)?;
         if !is_it(open) {
             return None;
         }
         self.open.remove(&event_id);
         seq(event_id)
-    }
-
-    /// A request to cancel another workflow, or, from core, a child.
-    fn cancel_external(
-        &mut self,
-        a: RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
-        at: At,
-    ) -> Option<Taken> {
-        let workflow_id = a.workflow_execution.unwrap_or_default().workflow_id;
-        if !a.child_workflow_only {
-            let seq = self.opens(at, Open::Cancel)?;
-            let command = Command::CancelExternal { seq, workflow_id };
-            return Some(self.answer(Answer::Command(command)));
-        }
-        self.child_cancels.insert(at.id);
-        let child = self.open.iter().find_map(|(id, open)| match open {
-            Open::Child {
-                workflow_id: known,
-                closes_when_canceled,
-            } if *known == workflow_id => Some((*id, *closes_when_canceled)),
-            _ => None,
-        });
-        let Some((id, closes)) = child else {
-            return Some(Taken::Read);
-        };
-        let seq = seq(id)?;
-        let cancel = Command::CancelChild { seq };
-        let outcome = Outcome::Failed(failures::canceled());
-        Some(self.answer(match closes {
-            true => Answer::Close {
-                cancel,
-                resolved: Job::ChildResolved { seq, outcome },
-            },
-            false => Answer::Command(cancel),
-        }))
-    }
-
-    fn nexus_failed(&mut self, scheduled: i64, failure: Option<&ProtoFailure>, at: At) -> Taken {
-        let failure = failures::held(failure, "NexusOperationFailure", &self.policy);
-        self.nexus_ended(scheduled, Outcome::Failed(failure), at)
-    }
-
-    fn nexus_ended(&mut self, scheduled: i64, outcome: Outcome, at: At) -> Taken {
-        let Some(Open::Nexus { started }) = self.open.get(&scheduled) else {
-            return Taken::Skipped;
-        };
-        let started = *started;
-        let Some(seq) = self.close(scheduled, |_| true) else {
-            return Taken::Skipped;
-        };
-        match (started, outcome) {
-            (true, outcome) => self.wait(Job::NexusResolved { seq, outcome }, at.event_type),
-            (false, Outcome::Failed(failure)) => {
-                let failure = Some(failure);
-                self.wait(Job::NexusStarted { seq, failure }, at.event_type)
-            }
-            // It was answered at once.
-            (false, outcome) => {
-                let failure = None;
-                let start = Job::NexusStarted { seq, failure };
-                self.wait_for_both(start, Job::NexusResolved { seq, outcome }, at.event_type)
-            }
-        }
-    }
-
-    fn update_accepted(
-        &mut self,
-        a: WorkflowExecutionUpdateAcceptedEventAttributes,
-        at: At,
-    ) -> Option<Taken> {
-        let of_event = a.accepted_request;
-        let id = of_event
-            .as_ref()
-            .and_then(|request| request.meta.as_ref())
-            .map(|meta| meta.update_id.clone())
-            .filter(|id| !id.is_empty())
-            .unwrap_or_else(|| a.protocol_instance_id.clone());
-        let admitted = self.admitted.remove(&id).map(|admitted| admitted.request);
-        let request = of_event
-            .filter(|request| request.input.is_some())
-            .or(admitted)?;
-        let protocol_id = match a.protocol_instance_id.is_empty() {
-            true => id.clone(),
-            false => a.protocol_instance_id,
-        };
-        let input = request.input.unwrap_or_default();
-        self.updates
-            .insert(at.id, (protocol_id.clone(), id.clone()));
-        let delivered = Job::Update {
-            protocol_id: protocol_id.clone(),
-            id,
-            name: input.name,
-            input: self.redact(input.args),
-        };
-        Some(self.answer(Answer::Update {
-            delivered,
-            accepted: Command::UpdateAccepted { protocol_id },
-        }))
-    }
-
-    /// An update's end names the event that accepted it, or the update.
-    fn update_completed(
-        &mut self,
-        a: WorkflowExecutionUpdateCompletedEventAttributes,
-    ) -> Option<Command> {
-        let id = a.meta.unwrap_or_default().update_id;
-        let accepted = match self.updates.contains_key(&a.accepted_event_id) {
-            true => a.accepted_event_id,
-            false => *self.updates.iter().find(|(_, known)| known.1 == id)?.0,
-        };
-        let (protocol_id, _) = self.updates.remove(&accepted)?;
-        Some(match a.outcome.and_then(|outcome| outcome.value) {
-            Some(outcome::Value::Failure(failure)) => Command::UpdateRejected {
-                protocol_id,
-                failure: failures::held(Some(&failure), "", &self.policy),
-            },
-            Some(outcome::Value::Success(payloads)) => Command::UpdateCompleted {
-                protocol_id,
-                output: self.redact_one(Some(payloads)).unwrap_or_default(),
-            },
-            None => Command::UpdateCompleted {
-                protocol_id,
-                output: Redacted::default(),
-            },
-        })
     }
 
     /// A run that went on as a new one. Older servers wrote it for retries and cron runs too, which for
@@ -617,12 +435,12 @@ impl Reader {
         }
     }
 
-    fn redact(&self, payloads: Option<Payloads>) -> Redacted {
+    pub(super) fn redact(&self, payloads: Option<Payloads>) -> Redacted {
         let payloads = payloads.unwrap_or_default().payloads;
         redact(&payloads, Content::Plain, &self.policy)
     }
 
-    fn redact_one(&self, payloads: Option<Payloads>) -> Option<Redacted> {
+    pub(super) fn redact_one(&self, payloads: Option<Payloads>) -> Option<Redacted> {
         redact_one(single(payloads).as_ref(), &self.policy)
     }
 }

@@ -58,6 +58,8 @@ pub enum Standing {
     Unknown,
     /// It closed so long ago that its rows are deleted, or about to be.
     Pruned,
+    /// It was erased: nothing of it is stored, nor will be.
+    Erased,
 }
 
 /// What was done for a run.
@@ -82,12 +84,15 @@ pub struct Backfilled {
     pub rows_stored: u64,
     /// Rows that said what was known already, or less.
     pub rows_unchanged: u64,
+    /// The run was erased: nothing of it is stored.
+    pub erased: bool,
 }
 
 impl Backfilled {
     fn add(&mut self, report: &WriteReport) {
         self.rows_stored += (report.changed_events.len() + report.changed_runs.len()) as u64;
         self.rows_unchanged += report.unchanged_events + report.unchanged_runs;
+        self.erased |= report.erased_runs + report.erased_events > 0;
     }
 }
 
@@ -259,11 +264,13 @@ impl Healer {
         let stored = self.stored(run).await?;
         let sampled_by = self.sampled_by(&history);
         history.run.sampled_by = sampled_by.unwrap_or(history.run.sampled_by);
-        let sealed_through = self.store.sealed_through().await?;
         let standing = match &stored {
+            None if self.store.is_erased(&history.run).await? => Standing::Erased,
             None if sampled_by.is_none() => Standing::LeftOut,
             _ if history.run.phase < Phase::Closed => Standing::Open,
-            _ if history.run.closed_at < Some(sealed_through) => Standing::Pruned,
+            _ if history.run.closed_at < Some(self.store.sealed_through().await?) => {
+                Standing::Pruned
+            }
             None => Standing::Missing,
             Some(stored) => {
                 let differences = differences(stored, &history)?;

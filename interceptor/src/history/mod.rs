@@ -19,10 +19,12 @@ mod gaps;
 mod heal;
 mod ids;
 mod marker;
+mod others;
 mod reader;
 mod reconcile;
 mod server;
 mod task;
+mod updates;
 
 use std::collections::BTreeMap;
 

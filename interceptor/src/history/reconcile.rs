@@ -68,6 +68,8 @@ pub struct Pass {
     pub left_out: u64,
     /// Runs of which the server has no history (any more).
     pub unknown: u64,
+    /// Runs that were erased.
+    pub erased: u64,
     /// Runs that could not be healed, and why the first of them.
     pub failed: u64,
     /// Why the first of them could not be.
@@ -238,6 +240,7 @@ impl Reconciler {
                     match standing {
                         Standing::LeftOut => pass.left_out += 1,
                         Standing::Unknown => pass.unknown += 1,
+                        Standing::Erased => pass.erased += 1,
                         _ => {}
                     }
                     match healed {

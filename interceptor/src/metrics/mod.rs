@@ -6,6 +6,7 @@
 
 pub mod names;
 
+mod exemplars;
 mod health;
 mod prometheus;
 mod registry;
@@ -16,10 +17,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use omnitrace_store::row::{EventRow, RunRow};
+use omnitrace_store::row::{EventRow, RunKey, RunRow};
 use omnitrace_store::{Batch, Closings, RunFacts};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tokio::time::MissedTickBehavior;
 
+use self::exemplars::{Of, Traces};
 use self::names::*;
 use self::registry::{Readings, Registry};
 use self::rows::Inside;
@@ -37,6 +41,7 @@ pub struct Metrics(Option<Arc<Inner>>);
 struct Inner {
     registry: Arc<Registry>,
     inside: Mutex<Inside>,
+    traces: Mutex<Traces>,
     depths: Depths,
     /// Where Prometheus is answered, until that has begun.
     listener: Mutex<Option<TcpListener>>,
@@ -69,6 +74,7 @@ impl Metrics {
         let inner = Inner {
             registry: Arc::new(Registry::new(resource(settings, &crate::omnitrace::host()))),
             inside: Mutex::default(),
+            traces: Mutex::default(),
             depths: Arc::default(),
             address: listener.as_ref().and_then(|l| l.local_addr().ok()),
             listener: Mutex::new(listener),
@@ -97,7 +103,8 @@ impl Metrics {
         })
     }
 
-    /// A request to an HTTP service was answered. `route` is a pattern as `/orders/{id}`, never a path.
+    /// A request to an HTTP service was answered. `route` is a pattern as `/orders/{id}`, never a path. The
+    /// span that is current for OpenTelemetry is the one that its duration leads to.
     pub fn http_request(
         &self,
         method: &str,
@@ -105,6 +112,20 @@ impl Metrics {
         status: u16,
         elapsed: Duration,
         body_bytes: Option<u64>,
+    ) {
+        let current = Context::map_current(|context| context.span().span_context().clone());
+        self.http_request_of(method, route, status, elapsed, body_bytes, &current);
+    }
+
+    /// The same, with its span.
+    pub(crate) fn http_request_of(
+        &self,
+        method: &str,
+        route: &str,
+        status: u16,
+        elapsed: Duration,
+        body_bytes: Option<u64>,
+        span: &SpanContext,
     ) {
         const METHODS: &[&str] = &[
             "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
@@ -121,7 +142,8 @@ impl Metrics {
         let labels = [method, route, &class];
         inner.registry.count(&HTTP_REQUESTS, &labels);
         let seconds = elapsed.as_secs_f64();
-        (inner.registry).measure(&HTTP_REQUEST_DURATION, &labels, seconds);
+        let of = Of::sampled(span);
+        (inner.registry).measure_of(&HTTP_REQUEST_DURATION, &labels, seconds, of);
         if let Some(bytes) = body_bytes {
             (inner.registry).measure(&HTTP_REQUEST_SIZE, &[method, route], bytes as f64);
         }
@@ -153,21 +175,48 @@ impl Metrics {
     /// What closed with a write for the first time.
     pub(crate) fn closed(&self, batch: &Batch, closings: &Closings) {
         if let Some(inner) = &self.0 {
-            rows::closed(&inner.registry, &mut inner.inside(), batch, closings);
+            let traces = locked(&inner.traces);
+            rows::closed(
+                &inner.registry,
+                &mut inner.inside(),
+                &traces,
+                batch,
+                closings,
+            );
         }
     }
 
-    /// Rows of a run that closed and are stored nowhere.
+    /// A run of which rows may close, and its trace.
+    pub(crate) fn follow(&self, run: &RunKey, trace_id: &str) {
+        if let Some(inner) = &self.0 {
+            locked(&inner.traces).follow(run, trace_id);
+        }
+    }
+
+    /// Rows of a run that closed and are stored nowhere; whether there are spans of them.
     pub(crate) fn unstored<'a>(
         &self,
         run: Option<&RunRow>,
         events: impl Iterator<Item = &'a EventRow>,
         facts: &RunFacts,
+        has_spans: bool,
     ) {
         let Some(inner) = &self.0 else { return };
-        rows::unstored(&inner.registry, &mut inner.inside(), events, facts);
+        let traces = locked(&inner.traces);
+        let of = |run: &RunKey, span_id: &str| {
+            let of = has_spans.then(|| traces.of(run, span_id));
+            of.flatten()
+        };
+        let of_event = |row: &EventRow| of(&row.run, &row.span_id);
+        rows::unstored(
+            &inner.registry,
+            &mut inner.inside(),
+            events,
+            facts,
+            of_event,
+        );
         if let Some(run) = run {
-            rows::run(&inner.registry, run);
+            rows::run(&inner.registry, run, of(&run.key, &run.span_id));
         }
     }
 

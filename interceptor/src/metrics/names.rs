@@ -176,7 +176,7 @@ metrics! {
     SAMPLED_OUT = Counter "omnitrace_sampled_out_total" []
         "Rows of runs that sampling left out.";
     DROPPED = Counter "omnitrace_dropped_total" ["reason"]
-        "What is not stored. Losses: `queue_full`, `run_incomplete`, `panic`, `stopped`, `buffer_full`, `held_full`, `shutdown`, `spool`. As configured: `run_cap`, `step_cap`, `no_store`. No loss: `ghost` (never accepted by the server). Wrong: `invalid_key`.";
+        "What is not stored. Losses: `queue_full`, `run_incomplete`, `panic`, `stopped`, `buffer_full`, `held_full`, `shutdown`, `spool`. As configured: `run_cap`, `step_cap`, `no_store`. No loss: `ghost` (never accepted by the server), `erased` (of an erased run). Wrong: `invalid_key`.";
     QUEUE_BYTES = Gauge "omnitrace_queue_bytes" []
         "Bytes of observations that wait for the writer.";
     FLUSH = Seconds "omnitrace_flush_seconds" []

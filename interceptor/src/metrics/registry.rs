@@ -3,7 +3,7 @@
 //! Invariant: no I/O. However many values a label is given, a metric has at most [`MAX_SERIES`] series, and
 //! a label at most [`MAX_LABEL_CHARS`] characters.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use opentelemetry_sdk::metrics::{
     InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
 };
 
+use super::exemplars::{Buckets, Of};
 use super::names::{CLOSED, Kind, Metric, OTHER, SERIES_OVERFLOW, UNKNOWN};
 use crate::telemetry::SCOPE;
 
@@ -51,7 +52,8 @@ impl fmt::Debug for Registry {
 /// A metric that was measured, and its series.
 struct Measured {
     instrument: Instrument,
-    series: HashSet<Vec<String>>,
+    /// By the values of its labels.
+    series: HashMap<Vec<String>, Buckets>,
 }
 
 #[derive(Clone)]
@@ -78,7 +80,23 @@ impl Registry {
 
     /// Counts, or adds dollars, or notes a number of seconds, bytes or tokens.
     pub(super) fn measure(&self, metric: &'static Metric, labels: &[&str], value: f64) {
-        let (instrument, attributes, overflowed) = self.series(metric, labels);
+        self.measure_of(metric, labels, value, None);
+    }
+
+    /// The same, of a span.
+    pub(super) fn measure_of(
+        &self,
+        metric: &'static Metric,
+        labels: &[&str],
+        value: f64,
+        of: Option<Of>,
+    ) {
+        let keep = |buckets: &mut Buckets| {
+            if let Some(of) = of {
+                buckets.keep(metric.kind.bounds(), value, of);
+            }
+        };
+        let (instrument, attributes, overflowed) = self.series(metric, labels, keep);
         match instrument {
             // Counts are whole, and far below 2^53.
             Instrument::Counter(counter) => counter.add(value as u64, &attributes),
@@ -100,6 +118,7 @@ impl Registry {
         &self,
         metric: &'static Metric,
         labels: &[&str],
+        keep: impl FnOnce(&mut Buckets),
     ) -> (Instrument, Vec<KeyValue>, bool) {
         debug_assert_eq!(metric.labels.len(), labels.len(), "{}", metric.name);
         let mut values: Vec<String> = labels.iter().map(|value| bounded(value)).collect();
@@ -107,11 +126,11 @@ impl Registry {
         let Measured { instrument, series } =
             (measured.entry(metric.name)).or_insert_with(|| Measured {
                 instrument: instrument(&self.meter, metric),
-                series: HashSet::new(),
+                series: HashMap::new(),
             });
         let mut overflowed = false;
         for (room, keeps_closed) in [(MAX_SERIES - RESERVED, true), (MAX_SERIES - 1, false)] {
-            if series.contains(&values) || series.len() < room {
+            if series.contains_key(&values) || series.len() < room {
                 break;
             }
             overflowed = true;
@@ -121,8 +140,9 @@ impl Registry {
                 }
             }
         }
-        if !series.contains(&values) {
-            series.insert(values.clone());
+        match series.get_mut(&values) {
+            Some(buckets) => keep(buckets),
+            None => keep(series.entry(values.clone()).or_default()),
         }
         let attributes = attributes(metric, values);
         (instrument.clone(), attributes, overflowed)
@@ -172,6 +192,13 @@ impl Registry {
         // `Err` is after a shutdown, which nobody asks for.
         let _ = self.reader.collect(&mut collected);
         collected
+    }
+
+    /// Exemplars of a histogram, by the values of its labels.
+    pub(super) fn exemplars(&self, metric: &Metric) -> HashMap<Vec<String>, Buckets> {
+        let measured = self.measured();
+        let series = measured.get(metric.name).map(|measured| &measured.series);
+        series.cloned().unwrap_or_default()
     }
 
     #[cfg(test)]

@@ -4,29 +4,18 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use omnitrace_store::key::STEP_KINDS;
 use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, Status};
 use omnitrace_store::{Batch, Closings, RunFacts, Spent, spent_by};
 use serde::Deserialize;
 
+use super::exemplars::{Of, Traces};
 use super::names::*;
 use super::registry::Registry;
+use crate::telemetry::trace_id;
 
 /// Attempts that go on of which it is remembered what happened inside.
 const MAX_OPEN_ATTEMPTS: usize = 10_000;
-
-/// Kinds of steps. All other kinds are what happens inside attempts, or is told by hand.
-const STEPS: &[&str] = &[
-    "timer",
-    "child_workflow",
-    "signal",
-    "signal_external",
-    "cancel_external",
-    "update",
-    "nexus_operation",
-    "cancel_request",
-    "patch",
-    "marker",
-];
 
 /// Categories of what lies inside.
 const NOT_EXTERNAL: &[&str] = &["policy", "approval", "artifact"];
@@ -75,15 +64,27 @@ impl Inside {
 }
 
 /// What was closed and spent by a write.
-pub(super) fn closed(registry: &Registry, inside: &mut Inside, batch: &Batch, closings: &Closings) {
+pub(super) fn closed(
+    registry: &Registry,
+    inside: &mut Inside,
+    traces: &Traces,
+    batch: &Batch,
+    closings: &Closings,
+) {
     let nothing = RunFacts::default();
     let facts = |run: &RunKey| closings.facts.get(run).unwrap_or(&nothing);
     let events = closings.events.iter().map(|at| &batch.events[*at]);
     for row in inside_first(events) {
-        event(registry, inside, row, facts(&row.run));
+        let of = traces.of(&row.run, &row.span_id);
+        event(registry, inside, row, facts(&row.run), of);
     }
     for at in &closings.runs {
-        run(registry, &batch.runs[*at]);
+        let row = &batch.runs[*at];
+        run(
+            registry,
+            row,
+            Of::row(trace_id(&row.trace_id), &row.span_id),
+        );
     }
     for (run, spent) in &closings.spent {
         cost(registry, facts(run), spent);
@@ -103,6 +104,7 @@ pub(super) fn unstored<'a>(
     inside: &mut Inside,
     rows: impl Iterator<Item = &'a EventRow>,
     facts: &RunFacts,
+    of: impl Fn(&EventRow) -> Option<Of>,
 ) {
     for row in inside_first(rows) {
         let is_attempt = row.kind == "activity" && row.attempt > 0;
@@ -116,7 +118,7 @@ pub(super) fn unstored<'a>(
                 .map(|h| std::mem::take(&mut h.used))
                 .unwrap_or_default();
         }
-        event(registry, inside, row, facts);
+        event(registry, inside, row, facts, of(row));
         let is_inside = is_used && row.kind != "activity";
         match inside.of(row).filter(|_| is_inside) {
             Some(happened) => happened.used.push(EventRow {
@@ -134,12 +136,12 @@ pub(super) fn unstored<'a>(
 }
 
 /// What a run's end says.
-pub(super) fn run(registry: &Registry, row: &RunRow) {
+pub(super) fn run(registry: &Registry, row: &RunRow, of: Option<Of>) {
     let job = row.workflow_type.as_str();
     registry.count(&TRACES_TOTAL, &[job, row.status.as_str()]);
     let seconds = seconds(row.started_at, row.closed_at);
     if let Some(seconds) = seconds {
-        registry.measure(&TRACES_DURATION, &[job], seconds);
+        registry.measure_of(&TRACES_DURATION, &[job], seconds, of);
     }
     // Those told by hand wait in no queue, and of standalone activities the attempts tell.
     if row.task_queue.is_empty() || row.trigger == "activity" {
@@ -147,7 +149,7 @@ pub(super) fn run(registry: &Registry, row: &RunRow) {
     }
     let queue = row.task_queue.as_str();
     if let Some(seconds) = seconds {
-        registry.measure(&QUEUE_JOB_LATENCY, &[queue, job], seconds);
+        registry.measure_of(&QUEUE_JOB_LATENCY, &[queue, job], seconds, of);
     }
     if row.status.is_error() {
         let error = error_type(row.error_type.as_deref(), row.status);
@@ -155,14 +157,20 @@ pub(super) fn run(registry: &Registry, row: &RunRow) {
     }
 }
 
-fn event(registry: &Registry, inside: &mut Inside, row: &EventRow, facts: &RunFacts) {
+fn event(
+    registry: &Registry,
+    inside: &mut Inside,
+    row: &EventRow,
+    facts: &RunFacts,
+    of: Option<Of>,
+) {
     match row.kind.as_str() {
         "activity" if row.attempt == 0 => step(registry, row, facts),
-        "activity" => attempt(registry, inside.end(row), row, facts),
-        kind if STEPS.contains(&kind) => {}
+        "activity" => attempt(registry, inside.end(row), row, facts, of),
+        kind if STEP_KINDS.contains(&kind) => {}
         _ => {
             let seconds = row.latency_ms.and(seconds(row.started_at, row.ended_at));
-            call(registry, row, seconds);
+            call(registry, row, seconds, of);
             if let (Some(category), Some(happened)) = (&row.category, inside.of(row)) {
                 happened.categories.insert(category.clone());
             }
@@ -181,10 +189,16 @@ fn step(registry: &Registry, row: &EventRow, facts: &RunFacts) {
     }
 }
 
-fn attempt(registry: &Registry, happened: Happened, row: &EventRow, facts: &RunFacts) {
+fn attempt(
+    registry: &Registry,
+    happened: Happened,
+    row: &EventRow,
+    facts: &RunFacts,
+    of: Option<Of>,
+) {
     let queue = queue(row, facts);
     if let Some(seconds) = seconds(row.scheduled_at.or(row.started_at), row.ended_at) {
-        registry.measure(&QUEUE_JOB_LATENCY, &[&queue, &row.name], seconds);
+        registry.measure_of(&QUEUE_JOB_LATENCY, &[&queue, &row.name], seconds, of);
     }
     if row.status.is_error() {
         let error = error_type(row.error_type.as_deref(), row.status);
@@ -193,12 +207,12 @@ fn attempt(registry: &Registry, happened: Happened, row: &EventRow, facts: &RunF
     // Calls that were told by themselves are not counted again.
     let category = row.category.as_deref();
     if category.is_some_and(|category| !happened.categories.contains(category)) {
-        call(registry, row, seconds(row.started_at, row.ended_at));
+        call(registry, row, seconds(row.started_at, row.ended_at), of);
     }
 }
 
 /// A call of what lies outside.
-fn call(registry: &Registry, row: &EventRow, seconds: Option<f64>) {
+fn call(registry: &Registry, row: &EventRow, seconds: Option<f64>, of: Option<Of>) {
     let Some(category) = row.category.as_deref() else {
         return;
     };
@@ -208,10 +222,10 @@ fn call(registry: &Registry, row: &EventRow, seconds: Option<f64>) {
     let operation = row.name.as_str();
     registry.count(&EXTERNAL_API_CALLS, &[category, operation]);
     if let Some(seconds) = seconds {
-        registry.measure(&EXTERNAL_API_DURATION, &[category, operation], seconds);
+        registry.measure_of(&EXTERNAL_API_DURATION, &[category, operation], seconds, of);
         if category == "model" {
             let model = row.model.as_deref().unwrap_or(UNKNOWN);
-            registry.measure(&GEN_AI_OPERATION_DURATION, &[model], seconds);
+            registry.measure_of(&GEN_AI_OPERATION_DURATION, &[model], seconds, of);
         }
     }
     if row.status.is_error() {

@@ -60,7 +60,7 @@ fn lines(measure: impl FnOnce(&Registry, &mut Inside)) -> Vec<String> {
 fn of_events(rows: &[EventRow]) -> Vec<String> {
     lines(|registry, inside| {
         for row in rows {
-            event(registry, inside, row, &facts());
+            event(registry, inside, row, &facts(), None);
         }
     })
 }
@@ -164,9 +164,9 @@ fn a_run_tells_its_status_duration_and_queue() {
         r#"queue_job_latency_seconds_sum{job="Order",queue="orders"} 2.5"#,
         r#"queue_job_latency_seconds_count{job="Order",queue="orders"} 1"#,
     ];
-    let of_client = lines(|registry, _| run(registry, &ended("client")));
+    let of_client = lines(|registry, _| run(registry, &ended("client"), None));
     assert_eq!(of_client, [&jobs[..], &traces].concat());
-    let standalone = lines(|registry, _| run(registry, &ended("activity")));
+    let standalone = lines(|registry, _| run(registry, &ended("activity"), None));
     assert_eq!(standalone, traces);
 }
 
@@ -192,7 +192,9 @@ fn what_is_stored_nowhere_costs_once_too() {
         // Told by hand.
         used(row("model:3:mini:1")),
     ];
-    let lines = lines(|registry, inside| unstored(registry, inside, rows.iter(), &facts()));
+    let lines = lines(|registry, inside| {
+        unstored(registry, inside, rows.iter(), &facts(), |_| None);
+    });
     let sums: Vec<&str> = (lines.iter().map(String::as_str))
         .filter(|line| line.contains("cost_usd") || line.contains("token_usage_sum"))
         .collect();
@@ -204,5 +206,57 @@ fn what_is_stored_nowhere_costs_once_too() {
             r#"token_cost_usd{model="mini",tenant="sha256:ab"} 0.75"#,
             r#"workflow_cost_usd{job="Order",tenant="sha256:ab"} 0.75"#,
         ]
+    );
+}
+
+#[test]
+fn a_hundred_thousand_runs_of_random_ids_have_the_series_of_one() {
+    let registry = Registry::new(Resource::builder_empty().build());
+    let mut inside = Inside::default();
+    let mut traces = Traces::default();
+    for n in 1..=100_000_u64 {
+        // Spread over all numbers, and none twice.
+        let id = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let key = RunKey::new("default", format!("order-{id:x}"), format!("run-{id:x}"));
+        let of_run = |row: EventRow| EventRow {
+            run: key.clone(),
+            span_id: format!("{id:016x}"),
+            ..row
+        };
+        traces.follow(&key, &format!("{id:032x}"));
+        let events = [
+            of_run(self::inside(row("db:1.1:SELECT orders:1"))),
+            // Of this one the attempt never ends.
+            of_run(EventRow {
+                parent_key: Some("activity:2:Llm::chat:1".to_owned()),
+                ..self::inside(row("tool:2.1:books:1"))
+            }),
+            of_run(failed(row("activity:1:Llm::chat:1"), "Bounced")),
+        ];
+        // Of a part of them, which is more than are remembered.
+        for row in events.iter().filter(|_| n % 5 == 0) {
+            let of = traces.of(&row.run, &row.span_id);
+            event(&registry, &mut inside, row, &facts(), of);
+        }
+        let ended = RunRow {
+            workflow_type: "Order".to_owned(),
+            task_queue: "orders".to_owned(),
+            started_at: Some(1_000_000),
+            closed_at: Some(2_000_000),
+            status: Status::Failed,
+            ..RunRow::new(key)
+        };
+        run(&registry, &ended, None);
+    }
+    for metric in ALL {
+        // Of a job and a run, or a call and another.
+        assert!(registry.series_of(metric) <= 2, "{}", metric.name);
+    }
+    let kept = registry.exemplars(&QUEUE_JOB_LATENCY);
+    assert!(kept.len() <= 2 && inside.attempts.len() <= MAX_OPEN_ATTEMPTS);
+    let text = text(&registry.collect());
+    assert!(
+        text.contains("traces_total{job=\"Order\",status=\"failed\"} 100000\n"),
+        "{text}"
     );
 }

@@ -26,7 +26,7 @@ pub(super) fn scrub(text: &str) -> Cow<'_, str> {
 
 /// Where card numbers stand, in order, without overlap. All ends are between ASCII digits and
 /// something else, so on character boundaries.
-fn find(text: &str) -> Vec<Range<usize>> {
+pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let groups = digit_groups(text);
     let mut cards = Vec::new();
     let mut first = 0;

@@ -31,11 +31,14 @@ pub(super) fn json_len(value: &Value) -> usize {
             let inner: usize = items.iter().map(|v| json_len(v) + 1).sum();
             inner.max(1) + 1
         }
-        Value::Object(fields) => {
-            let inner: usize = fields.iter().map(|(k, v)| field_len(k) + json_len(v)).sum();
-            inner.max(1) + 1
-        }
+        Value::Object(fields) => object_len(fields.iter().map(|(k, v)| (k.as_str(), v))),
     }
+}
+
+/// Bytes of the JSON of an object of these fields.
+pub(super) fn object_len<'a>(fields: impl Iterator<Item = (&'a str, &'a Value)>) -> usize {
+    let inner: usize = fields.map(|(k, v)| field_len(k) + json_len(v)).sum();
+    inner.max(1) + 1
 }
 
 pub(super) fn bool_len(b: bool) -> usize {

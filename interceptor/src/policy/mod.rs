@@ -21,6 +21,7 @@ mod card;
 mod category;
 mod document;
 mod fields;
+mod find;
 mod fit;
 mod glob;
 mod hash;
@@ -46,6 +47,7 @@ use serde_json::{Value, json};
 pub use cap::{OFFERED_ATTEMPTS, OFFERED_INNER_EVENTS, offered_attempt, offered_inner};
 pub use category::{CategoryError, CategoryRules};
 pub use fields::{ALLOW_FIELDS, DROP_FIELDS};
+pub use find::{Found, find};
 pub use hash::HashKey;
 pub use prices::{PriceError, PriceTable};
 pub use redacted::Redacted;
@@ -299,15 +301,10 @@ impl Policy {
         // Room for `_redaction` with the largest counts that there are.
         let largest = summary(u32::MAX, u32::MAX, u32::MAX);
         let room = self.max_event_bytes - (json_len(&largest) + fit::field_len("_redaction"));
-        let inner: usize = (fields.iter())
-            .map(|(name, value)| fit::field_len(name) + json_len(value))
-            .sum();
-        let size = inner + 1;
+        let size = fit::object_len(fields.iter().map(|(name, value)| (*name, *value)));
         let mut cut = Value::Null;
         if size > room {
-            let owned = fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).clone()));
+            let owned = (fields.iter()).map(|(name, value)| ((*name).to_owned(), (*value).clone()));
             cut = Value::Object(owned.collect());
             fit(&mut cut, size, room, &mut truncated);
         }

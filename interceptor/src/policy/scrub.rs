@@ -24,30 +24,30 @@ pub(super) fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
-static PEM: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static PEM: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?s)-{4,5} ?BEGIN [^\n-]{0,64}-{4,5}.*?(?:-{4,5} ?END [^\n-]{0,64}-{4,5}|\z)")
 });
 
 /// User and password of a URL where the password holds a `/`: up to the last `@` of the word.
-static URL_PASSWORD: LazyLock<Regex> =
+pub(super) static URL_PASSWORD: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"://[^\s/?#:@"'<>]*:([^\s"'<>]*)@"#));
 
-static URL_USER: LazyLock<Regex> = LazyLock::new(|| pattern(r#"://[^\s/?#"'<>]+@"#));
+pub(super) static URL_USER: LazyLock<Regex> = LazyLock::new(|| pattern(r#"://[^\s/?#"'<>]+@"#));
 
 /// `eyJ`, `eyA`, `ewo`, `ew0` is how a JSON object begins in base64. The first, followed by a payload,
 /// counts wherever it stands, the others where a word begins.
-static JWT: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static JWT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}|(?-u:\b)e(?:yA|wo|w0)[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]{8,}){2,4}|(?-u:\b)eyJ[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*){0,4}|_eyJ[A-Za-z0-9_=-]{8,}",
     )
 });
 
-static BEARER: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static BEARER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"(?i)(?-u:\b)bearer[\s:=]{1,4}(?:token[\s:=]{1,4})?["']?[^\s"',;]{4,}"#)
 });
 
 /// Keys that their prefix gives away, wherever they stand.
-static CLOUD_KEY: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static CLOUD_KEY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA|AGPA|ANPA|ANVA)[A-Z0-9]{16}",
         r"|AIza[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{10,}|GOCSPX-[A-Za-z0-9_-]{10,}",
@@ -61,16 +61,16 @@ static CLOUD_KEY: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// As long as the secret part of an AWS key; [`is_aws_secret`] decides.
-static FORTY: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9/+]{40,}"));
+pub(super) static FORTY: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Za-z0-9/+]{40,}"));
 
 /// Bytes of the shortest text that a JWT, a bearer token, a key, an SSN or a card's number is or is in:
 /// most ids are shorter.
 const SHORTEST: usize = 11;
 
-static EMAIL: LazyLock<Regex> =
+pub(super) static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[\w.!#$%'*+^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)*\.\p{L}[\w-]*"));
 
-static SSN: LazyLock<Regex> =
+pub(super) static SSN: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?-u:\b)[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}(?-u:\b)"));
 
 /// Replaces what looks secret or personal by a name in brackets: `[email]`, `[card]`, `[jwt]`, …,
@@ -139,7 +139,7 @@ fn step(text: &mut Cow<'_, str>, replace: impl for<'a> FnOnce(&'a str) -> Option
     *text = Cow::Owned(changed);
 }
 
-fn is_aws_secret(word: &str) -> bool {
+pub(super) fn is_aws_secret(word: &str) -> bool {
     let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
     word.len() == 40
         && has(u8::is_ascii_uppercase)

@@ -8,6 +8,8 @@ mod activity;
 mod client;
 mod completion;
 pub(crate) mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub(crate) mod header;
 pub(crate) mod payload;
 mod plugin;

@@ -18,7 +18,7 @@ pub use json::otlp_json;
 pub(crate) use names::SCOPE;
 pub(crate) use request::{Answer, RequestSeen, request_span};
 pub use resend::Resender;
-pub(crate) use span::{OfRun, SpanShape, event_span, run_span};
+pub(crate) use span::{OfRun, SpanShape, event_span, run_span, trace_id};
 
 use crate::config::Settings;
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a span is the same whenever it is sent; nothing is marked as sent.
 
-use omnitrace_store::row::{EventRow, Phase, RunRow, Source, Status};
+use omnitrace_store::row::{EventRow, Phase, RunRow};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::collector::{Collector, CollectorError};
@@ -66,14 +66,8 @@ impl Resender {
         events: &[EventRow],
     ) -> Result<(), CollectorError> {
         let over = run.phase == Phase::Closed;
-        let events = events.iter().filter(|event| match event.phase {
-            // When a step ended is inferred until its task is accepted.
-            Phase::Closed => {
-                event.source > Source::Inferred || event.status == Status::Lost || over
-            }
-            Phase::Open => over,
-            Phase::Provisional => false,
-        });
+        let events = (events.iter())
+            .filter(|event| event.is_over() || (over && event.phase > Phase::Provisional));
         let spans = events.map(|event| event_span(event, run.into(), &self.shape));
         self.waiting.extend(spans);
         if over {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use omnitrace_store::ids;
 use omnitrace_store::key::EventKey;
-use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, Status, TRACEPARENT};
+use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status, TRACEPARENT};
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status as SpanStatus, TraceFlags, TraceId,
     TraceState,
@@ -87,11 +87,23 @@ pub(crate) fn run_span(
     let before = (run.continued_from_run_id.as_deref())
         .map(|run_id| RunKey::new(&run.key.namespace, &run.key.workflow_id, run_id))
         .zip(continued_from_trace);
-    let links = before.iter().map(|(before, trace)| {
-        let context = context(trace_id(trace), &ids::span_id(before, ""));
-        link(context, LINK_CONTINUED_FROM)
-    });
-    let parent = run.parent_span_id.clone().or_else(|| {
+    let trace = trace_id(&run.trace_id);
+    let mut links: Vec<Link> = (before.iter())
+        .map(|(before, trace)| {
+            let context = context(trace_id(trace), &ids::span_id(before, ""));
+            link(context, LINK_CONTINUED_FROM)
+        })
+        .collect();
+    // A caller that was not sampled has no span to lie under, unless it is a run that may be recorded after
+    // all as this one was.
+    let caller = run.parent_span_id.as_deref();
+    let unseen = caller.filter(|_| run.sampled_by != SampledBy::Parent && run.parent.is_none());
+    links.extend(unseen.map(|caller| {
+        let caller = propagation::context(trace, caller, false);
+        link(caller, LINK_CALLED_BY)
+    }));
+    let caller = caller.filter(|_| unseen.is_none()).map(str::to_owned);
+    let parent = caller.or_else(|| {
         // Runs of one trace have one root: what is tried again lies under what it was tried before.
         let of_trace = match run.trigger.as_str() {
             "retry" => {
@@ -117,7 +129,7 @@ pub(crate) fn run_span(
         stack: None,
     };
     Span {
-        context: context(trace_id(&run.trace_id), &run.span_id),
+        context: context(trace, &run.span_id),
         parent: parent.as_deref(),
         kind: SpanKind::Server,
         name: format!("{RUN_WORKFLOW}{}", run.workflow_type),
@@ -125,7 +137,7 @@ pub(crate) fn run_span(
         end,
         attributes: a,
         events: failure.event(end, shape).into_iter().collect(),
-        links: links.collect(),
+        links,
         status: failure.status(),
     }
     .data(shape)

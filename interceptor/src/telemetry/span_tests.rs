@@ -1,8 +1,9 @@
-use omnitrace_store::key::{EventKey, Step};
+use omnitrace_store::key::{EventKey, STEP_KINDS, Step};
 use omnitrace_store::row::{Identity, Phase};
 use serde_json::json;
 
 use super::*;
+use crate::telemetry::{Answer, RequestSeen, request_span};
 
 fn shape() -> SpanShape {
     SpanShape::new(&Settings::default())
@@ -160,11 +161,19 @@ fn every_kind_of_span() {
             data_redacted: data(json!({ "workflow_id": "pay-1", "run_id": "r9" })),
             ..row("child_workflow", "pay-1", "Payment", 1)
         },
-        row("signal", "17", "approve", 1),
+        failed(row("child_workflow", "pay-2", "Payment", 1)),
+        EventRow {
+            category: Some("approval".to_owned()),
+            ..row("signal", "17", "approve", 1)
+        },
         row("signal_external", "other", "approve", 1),
         row("cancel_external", "other", "cancel", 1),
         row("update", "u-1", "amend", 1),
         row("nexus_operation", "billing/Bills", "charge", 1),
+        EventRow {
+            data_redacted: data(json!({ "local": true })),
+            ..row("activity", "7", "Tools::count", 0)
+        },
         EventRow {
             status: Status::Canceled,
             error_type: Some("CanceledFailure".to_owned()),
@@ -172,10 +181,95 @@ fn every_kind_of_span() {
         },
         row("cancel_request", "run", "cancel_requested", 1),
         row("patch", "v2", "patch", 1),
+        row("marker", "Version", "Version", 1),
+        // As `tracing` tells them.
+        inner(
+            "db",
+            "SELECT orders",
+            json!({ "db.system.name": "postgresql", "db.operation.name": "SELECT",
+                "db.collection.name": "orders", "db_query_text": "sha256:0" }),
+        ),
+        failed(inner(
+            "http",
+            "POST /charges/{id}",
+            json!({ "http.request.method": "POST", "url.template": "/charges/{id}",
+                "server.address": "pay.example.com", "http.response.status_code": 503 }),
+        )),
+        inner(
+            "publish",
+            "send receipts",
+            json!({ "messaging.system": "kafka", "messaging.operation.name": "send",
+                "messaging.operation.type": "send", "messaging.destination.name": "receipts" }),
+        ),
+        inner(
+            "messaging",
+            "poll receipts",
+            json!({ "messaging.system": "kafka", "messaging.operation.name": "poll" }),
+        ),
+        inner(
+            "tool",
+            "web.search",
+            json!({ "tool.name": "web.search", "tool_query": "sha256:0" }),
+        ),
+        inner(
+            "agent",
+            "planner",
+            json!({ "gen_ai.operation.name": "invoke_agent" }),
+        ),
+        inner("policy", "limits", json!({ "policy.decision": "allow" })),
     ];
+    for kind in KINDS.iter().map(|(kind, ..)| *kind).chain(STEP_KINDS) {
+        assert!(rows.iter().any(|row| row.kind == kind), "no {kind}");
+    }
     spans.extend(rows.iter().map(span));
+    let readable = SpanShape {
+        content: true,
+        ..shape()
+    };
+    let asked = inner(
+        "model",
+        "gpt-4o",
+        json!({ "input": "Why?", "output": "So." }),
+    );
+    spans.push(event_span(&asked, (&run()).into(), &readable));
+    spans.extend(requests());
     let texts: Vec<String> = spans.iter().map(text).collect();
     insta::assert_snapshot!(texts.join("\n\n"));
+}
+
+/// What happens inside an attempt.
+fn inner(kind: &str, name: &str, data: Value) -> EventRow {
+    EventRow {
+        parent_key: Some("activity:5:Tools::search:2".to_owned()),
+        category: Some(kind.to_owned()),
+        data_redacted: Some(data.to_string()),
+        ..row(kind, "5.4", name, 2)
+    }
+}
+
+/// Requests to a service with our layer: one that was answered, one that failed, one that nobody waited for.
+fn requests() -> impl Iterator<Item = SpanData> {
+    let own = context(trace_id(&run().trace_id), "00f067aa0ba902b7");
+    let route = Some("/orders/{id}".to_owned());
+    let answers = [
+        (Answer::Status(201), route.clone()),
+        (Answer::Status(503), route),
+        (Answer::Error, None),
+        (Answer::Gone, None),
+    ];
+    answers.into_iter().map(move |(answer, route)| {
+        let seen = RequestSeen {
+            span: own.clone(),
+            parent: Some(SpanId::from(7)),
+            method: "POST",
+            route,
+            bytes: Some(512),
+            started_at: 2_000_000,
+            latency: Duration::from_secs(1),
+            answer,
+        };
+        request_span(&seen, &shape())
+    })
 }
 
 #[test]
@@ -230,6 +324,7 @@ fn an_attempt_that_a_stranger_called_lies_under_its_span() {
 fn a_run_that_was_called_lies_under_its_caller() {
     let called = RunRow {
         parent_span_id: Some("00f067aa0ba902b7".to_owned()),
+        sampled_by: SampledBy::Parent,
         trigger: "retry".to_owned(),
         continued_from_run_id: Some("run-0".to_owned()),
         ..run()
@@ -237,6 +332,38 @@ fn a_run_that_was_called_lies_under_its_caller() {
     let span = run_span(&called, Some(&called.trace_id), &shape());
     assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
     assert_eq!(span.links.len(), 1);
+}
+
+#[test]
+fn a_caller_that_was_not_sampled_is_linked_and_no_parent() {
+    let called = |trigger: &str| RunRow {
+        parent_span_id: Some("00f067aa0ba902b7".to_owned()),
+        sampled_by: SampledBy::Error,
+        trigger: trigger.to_owned(),
+        ..run()
+    };
+    let span = run_span(&called("client"), None, &shape());
+    assert_eq!(span.parent_span_id, SpanId::INVALID);
+    let link = &span.links[0];
+    assert_eq!(link.span_context.span_id().to_string(), "00f067aa0ba902b7");
+    assert_eq!(link.attributes, [KeyValue::new(LINK, LINK_CALLED_BY)]);
+
+    // What is tried again lies under what failed, which was recorded after all.
+    let retried = RunRow {
+        continued_from_run_id: Some("run-0".to_owned()),
+        ..called("retry")
+    };
+    let before = ids::span_id(&RunKey::new("default", "order-1", "run-0"), "");
+    let span = run_span(&retried, Some(&retried.trace_id), &shape());
+    assert_eq!(span.parent_span_id.to_string(), before);
+
+    // A workflow that called may be recorded after all as well, and most often is.
+    let child = RunRow {
+        parent: Some(RunKey::new("default", "order-0", "run-0")),
+        ..called("parent")
+    };
+    let span = run_span(&child, None, &shape());
+    assert_eq!(span.parent_span_id.to_string(), "00f067aa0ba902b7");
 }
 
 #[test]

@@ -266,6 +266,7 @@ impl Intake {
     }
 
     fn follow_trace(&mut self, run: &RunKey, trace_id: &str) {
+        self.metrics.follow(run, trace_id);
         if let Some(unstored) = &mut self.unstored {
             unstored.follow(run, trace_id);
         }
@@ -447,7 +448,7 @@ impl Intake {
             let ended = run.filter(|run| run.phase == Phase::Closed && held.live.contains(""));
             let events = (held.events.values())
                 .filter(|row| row.phase == Phase::Closed && held.live.contains(&row.event_key));
-            self.metrics.unstored(ended, events, &facts);
+            self.metrics.unstored(ended, events, &facts, false);
         }
     }
 

@@ -8,7 +8,7 @@ mod buffer;
 mod gauges;
 mod intake;
 mod link;
-mod spool;
+pub(crate) mod spool;
 mod unstored;
 mod waiting;
 
@@ -402,6 +402,8 @@ impl Writer {
             .add(Counter::RowsDroppedCap, report.cut_events);
         self.counters
             .add(Counter::RowsDroppedGhost, report.ghost_events);
+        let erased = report.erased_events + report.erased_runs;
+        self.counters.add(Counter::RowsDroppedErased, erased);
     }
 
     fn answer_flushes(&mut self) {

@@ -24,7 +24,7 @@ pub(crate) struct SpoolOptions {
 }
 
 /// Of the files of a spool, by their names.
-const EXTENSION: &str = "spool";
+pub(crate) const EXTENSION: &str = "spool";
 
 /// Hexadecimal digits of the checksum, and a space.
 const PREFIX: usize = 9;
@@ -358,7 +358,7 @@ fn encode(batch: &Batch) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn decode(line: &[u8]) -> Option<Batch> {
+pub(crate) fn decode(line: &[u8]) -> Option<Batch> {
     let line = line.strip_suffix(b"\n")?;
     let (prefix, json) = line.split_at_checked(PREFIX)?;
     let checksum = std::str::from_utf8(&prefix[..PREFIX - 1]).ok()?;

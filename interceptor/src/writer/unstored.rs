@@ -68,7 +68,9 @@ impl Unstored {
             let span = self.shape.as_ref().map(|shape| run_span(row, None, shape));
             self.closed.extend(span);
             let none = std::iter::empty();
-            self.metrics.unstored(Some(row), none, &RunFacts::default());
+            let facts = RunFacts::default();
+            let has_spans = self.shape.is_some();
+            self.metrics.unstored(Some(row), none, &facts, has_spans);
         }
     }
 
@@ -80,7 +82,8 @@ impl Unstored {
         let followed = self.runs.get(&row.run);
         let unknown = Followed::default();
         let facts = &followed.unwrap_or(&unknown).facts;
-        self.metrics.unstored(None, std::iter::once(row), facts);
+        let has_spans = self.shape.is_some();
+        (self.metrics).unstored(None, std::iter::once(row), facts, has_spans);
         if let (Some(shape), Some(followed)) = (&self.shape, followed) {
             let run = OfRun {
                 trace_id: &followed.trace_id,

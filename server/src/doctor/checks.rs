@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use omnitrace::config::Settings;
 use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store, WriteError};
 
-use super::Check;
+use super::{Check, prometheus};
 use crate::database;
 use crate::error::CliError;
 use crate::text::{count, thousands};
@@ -24,13 +24,15 @@ const DROPPED: [&str; 2] = ["dropped.", "rows.dropped."];
 /// And spans.
 const SPANS: &str = "spans.dropped";
 
-/// Proposals that the server never accepted: nothing is lost with them.
-const GHOST: &str = "ghost";
+/// Proposals that the server never accepted, and rows of erased runs: nothing is lost with them.
+const NO_LOSS: [&str; 2] = ["ghost", "erased"];
 
 /// Makes all checks, in an order in which each rests on those before.
 pub(super) async fn all(url: Option<&str>, now: Timestamp) -> Vec<Check> {
     let mut checks = configuration();
-    checks.extend(collector().await);
+    let (settings, _) = Settings::from_env();
+    checks.extend(collector(&settings).await);
+    checks.extend(prometheus::check(&settings).await);
     checks.extend(stored(url, now).await);
     checks
 }
@@ -57,9 +59,8 @@ fn configuration() -> Vec<Check> {
 }
 
 /// Whether spans could be sent now.
-async fn collector() -> Option<Check> {
-    let (settings, _) = Settings::from_env();
-    let (address, answers) = omnitrace::telemetry::collector(&settings).await?;
+async fn collector(settings: &Settings) -> Option<Check> {
+    let (address, answers) = omnitrace::telemetry::collector(settings).await?;
     Some(match answers {
         Ok(()) => Check::ok("collector", format!("{address} answers")),
         Err(error) => {
@@ -202,7 +203,7 @@ fn dropped(reports: &[ProcessReport], checks: &mut Vec<Check>) {
     for (name, n) in reports.iter().flat_map(|report| &report.counters) {
         let reason = DROPPED.iter().find_map(|prefix| name.strip_prefix(prefix));
         let reason = reason.or((name == SPANS).then_some(SPANS));
-        if let Some(reason) = reason.filter(|reason| *n > 0 && *reason != GHOST) {
+        if let Some(reason) = reason.filter(|reason| *n > 0 && !NO_LOSS.contains(reason)) {
             let total: &mut u64 = reasons.entry(reason).or_default();
             *total = total.saturating_add(*n);
         }

@@ -1,7 +1,13 @@
 //! `omnitrace doctor`.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
 
+use omnitrace::config::{Backend, Settings};
+use omnitrace::metrics::Metrics;
 use serde_json::Value;
 
 use crate::Database;
@@ -44,7 +50,7 @@ async fn a_database_without_a_recorder_says_how_to_get_one() {
 #[tokio::test]
 async fn a_collector_that_does_not_answer_is_a_warning() {
     let database = Database::with(&[rows::order()]).await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let mut command = database.command(&["doctor"]);
@@ -61,6 +67,54 @@ async fn a_collector_that_does_not_answer_is_a_warning() {
         line.contains("warn") && line.contains(&format!("http://{address}")),
         "{line}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_says_who_serves_prometheus() {
+    let database = Database::with(&[rows::order()]).await;
+    let line = |port: u16| {
+        let mut command = database.command(&["doctor"]);
+        command
+            .env("TELEMETRY_ENABLED", "true")
+            .env("TELEMETRY_BACKEND", "prom")
+            .env("PROM_EXPORT_PORT", port.to_string());
+        let text = database.answer(&mut command);
+        let line = text.lines().find(|line| line.contains("prometheus"));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    // Something that answers, and is not ours.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let other = thread::spawn(move || {
+        let (mut stream, _) = taken.accept().unwrap();
+        let mut request = [0; 16];
+        stream.read_exact(&mut request).unwrap();
+        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nup 1\n").unwrap();
+    });
+    let said = line(port);
+    assert!(
+        said.contains("warn") && said.contains("in use by something else"),
+        "{said}"
+    );
+    other.join().unwrap();
+    let said = line(port);
+    let nobody = format!("nobody serves 127.0.0.1:{port} now");
+    assert!(said.contains("warn") && said.contains(&nobody), "{said}");
+
+    let mut settings = Settings::default();
+    settings.telemetry.enabled = true;
+    settings.telemetry.backends.insert(Backend::Prom);
+    settings.telemetry.prom_port = Some(0);
+    let metrics = Metrics::start(&settings);
+    metrics.trace_fetched(Duration::ZERO);
+    let port = metrics.address().unwrap().port();
+    let serving = tokio::spawn(metrics.run());
+    let said = tokio::task::block_in_place(|| line(port));
+    assert!(
+        said.contains("✓ ok") && said.contains("serves OmniTrace's metrics"),
+        "{said}"
+    );
+    serving.abort();
 }
 
 #[tokio::test]

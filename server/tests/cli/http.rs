@@ -3,6 +3,7 @@
 mod access;
 mod backend;
 mod compare;
+mod erased;
 mod executions;
 mod export;
 mod fuzz;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use super::Database;
 
-const HISTORY: &str = r#"{"events": [
+pub(crate) const HISTORY: &str = r#"{"events": [
   {"eventId": "1", "eventTime": "2026-01-01T00:00:01Z", "eventType": "WorkflowExecutionStarted",
    "workflowExecutionStartedEventAttributes": {"workflowId": "order-1", "originalExecutionRunId": "run-1",
      "workflowType": {"name": "Order"}, "taskQueue": {"name": "orders"}}},
@@ -67,7 +67,7 @@ fn standard_input_is_read_and_answered_as_json() {
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let expected = serde_json::json!({
         "file": "standard input", "namespace": "n", "workflow_id": "order-1", "run_id": "run-9",
-        "status": "running", "rows_stored": 2, "rows_unchanged": 0, "rows_cut": 0,
+        "status": "running", "rows_stored": 2, "rows_unchanged": 0, "rows_cut": 0, "erased": false,
         "events_skipped": { "WorkflowExecutionPaused": 1 },
     });
     assert_eq!(said, expected);

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audit;
 mod book;
 mod doctor;
+mod erase;
 mod http;
 mod import;
 mod list;
@@ -19,6 +21,14 @@ use std::process::{Command, Output};
 
 use omnitrace_store::{Batch, DatabaseUrl};
 use tempfile::TempDir;
+
+/// Leaves a batch on disk, as a worker does that cannot store it.
+fn spool(folder: &Path, batch: &Batch) {
+    std::fs::create_dir_all(folder).unwrap();
+    let json = serde_json::to_string(batch).unwrap();
+    let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    std::fs::write(folder.join("gone.spool"), line).unwrap();
+}
 
 /// A folder with a database, gone at the end of the test.
 struct Database {

@@ -15,6 +15,7 @@ use backon::{ExponentialBuilder, Retryable};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire, ConnectOptions, Connection, PgPool};
 
+use self::tables::GATE;
 pub use self::url::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, PostgresUrl,
 };
@@ -116,7 +117,9 @@ impl PostgresStore {
         let written = async {
             // Whatever the role's default is: each statement must see what was committed before it
             // got its locks.
-            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+            let begin = format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared({GATE})"
+            );
             let mut transaction = connection.begin_with(begin).await?;
             let report = job.run(&mut *transaction, &self.options).await?;
             transaction.commit().await?;

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
+use crate::migrations::reached;
 use crate::store::{Migrated, OpenError, one_line, reason};
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -110,9 +111,10 @@ async fn found(connection: &mut PgConnection) -> Result<Found, sqlx::Error> {
     }
 }
 
-/// The newest migration that was applied.
+/// The newest migration up to which all were applied.
 pub(super) async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
-        .fetch_one(connection)
-        .await
+    let applied = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+    let applied: Vec<i64> = sqlx::query_scalar(applied).fetch_all(connection).await?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version);
+    Ok(reached(known, &applied))
 }

@@ -34,6 +34,9 @@ impl Fields for PgRow {
     }
 }
 
+/// "omniwrit": what every transaction that writes holds, shared, until it ends.
+pub(super) const GATE: i64 = i64::from_be_bytes(*b"omniwrit");
+
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The values of one column.
@@ -95,6 +98,13 @@ impl Tables for PgConnection {
 
     const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
+    const NEW_ID: &str = "md5(random()::text || clock_timestamp()::text)";
+
+    async fn alone(&mut self) -> Result<(), sqlx::Error> {
+        let alone = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(GATE);
+        alone.execute(self).await.map(drop)
+    }
+
     async fn over(
         &mut self,
         rows: Vec<Values<'_>>,
@@ -122,6 +132,15 @@ impl Tables for PgConnection {
 
 impl Reads for PostgresStore {
     type Row = PgRow;
+
+    const COLUMNS: &str = "SELECT c.relname::text, a.attname::text, \
+          (t.typcategory = 'S' OR t.typname IN ('json', 'jsonb'))::int::bigint, \
+          coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)::bigint \
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+        JOIN pg_type t ON t.oid = a.atttypid \
+        LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary \
+        WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'omnitrace\\_%' \
+          AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname, a.attnum";
 
     const LIKE_ANY_CASE: &str = "ILIKE";
 

@@ -10,7 +10,7 @@ use super::settle::used;
 use super::statement::Value;
 use super::{Tables, Values};
 use crate::derive::{added, spent};
-use crate::row::{EventRow, Phase, RunKey, Source, Status};
+use crate::row::{EventRow, Phase, RunKey};
 use crate::store::{Batch, Closings, RunFacts, Spent, WriteReport};
 
 /// What is stored before a batch is.
@@ -22,19 +22,13 @@ pub(super) struct Before {
     spent: BTreeMap<RunKey, Vec<Spent>>,
 }
 
-/// Whether a row says that something is over. When a step ended is inferred until its task is accepted;
-/// then it is written again.
-fn is_over(row: &EventRow) -> bool {
-    row.phase == Phase::Closed && (row.source > Source::Inferred || row.status == Status::Lost)
-}
-
 fn is_used(row: &EventRow) -> bool {
     row.input_tokens.is_some() || row.output_tokens.is_some() || row.cost_usd.is_some()
 }
 
 /// Whether a batch may close anything, or cost anything.
 pub(super) fn concerns(batch: &Batch) -> bool {
-    (batch.events.iter()).any(|row| is_over(row) || is_used(row))
+    (batch.events.iter()).any(|row| row.is_over() || is_used(row))
         || (batch.runs.iter()).any(|row| row.phase == Phase::Closed)
 }
 
@@ -53,7 +47,7 @@ pub(super) async fn before<T: Tables>(
         before.runs.insert(Columns::new(row).key()?);
     }
     let events: Vec<Values<'_>> = (batch.events.iter())
-        .filter(|row| is_over(row))
+        .filter(|row| row.is_over())
         .map(|row| {
             let mut values = Vec::from(key_values(&row.run));
             values.push(Value::text(&row.event_key));
@@ -87,7 +81,7 @@ pub(super) async fn after<T: Tables>(
         .map(|(run, key)| (run, key.as_str()))
         .collect();
     let is_new = |row: &EventRow| {
-        is_over(row)
+        row.is_over()
             && changed.contains(&(&row.run, row.event_key.as_str()))
             && !before
                 .events

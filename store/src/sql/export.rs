@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::columns::{
     Columns, EVENT_KEY, RUN_KEY, event_written, key_values, read_event, read_run, run_columns,
 };
-use super::statement::{Statement, Value};
+use super::statement::{Value, select};
 use super::write::lock_existing;
 use super::{Job, Reads, Tables};
 use crate::row::{RunKey, RunRow, TRACEPARENT};
@@ -274,27 +274,4 @@ fn told_trace(data: &str) -> Option<String> {
     let mut parts = data.get(TRACEPARENT)?.as_str()?.split('-');
     let trace_id = parts.nth(1).filter(|id| id.len() == 32)?;
     Some(trace_id.to_owned())
-}
-
-/// The rows of a table with these keys; `None` without a key.
-pub(super) fn select<'a>(
-    what: &str,
-    table: &str,
-    columns: &[&str],
-    keys: impl Iterator<Item = Vec<Value<'a>>>,
-) -> Option<Statement<'a>> {
-    let columns = columns.join(", ");
-    let mut query = Statement::new(format!(
-        "SELECT {what} FROM {table} WHERE ({columns}) IN (VALUES "
-    ));
-    for key in keys {
-        let first = query.values.is_empty();
-        query.push(if first { "" } else { ", " });
-        for (at, value) in key.into_iter().enumerate() {
-            query.push(if at == 0 { "(" } else { ", " }).value(value);
-        }
-        query.push(")");
-    }
-    query.push(")");
-    (!query.values.is_empty()).then_some(query)
 }

@@ -1,6 +1,6 @@
 //! What becomes of each offered event.
 //!
-//! Invariant: exactly one of changed, unchanged, cut and ghost is reported of each.
+//! Invariant: exactly one of changed, unchanged, cut, ghost and erased is reported of each.
 
 use std::collections::HashMap;
 
@@ -19,6 +19,7 @@ enum Fate {
     Changed,
     Cut,
     Ghost,
+    Erased,
 }
 
 impl<'a> Fates<'a> {
@@ -52,6 +53,15 @@ impl<'a> Fates<'a> {
         self.set(run, event_key, Fate::Ghost);
     }
 
+    /// The run is erased: nothing of it is stored.
+    pub(crate) fn erased(&mut self, run: &RunKey) {
+        for (row, fate) in self.events.iter().zip(&mut self.fates) {
+            if row.run == *run {
+                *fate = Fate::Erased;
+            }
+        }
+    }
+
     pub(crate) fn report(self) -> WriteReport {
         let of = |fate| (self.events.iter().zip(&self.fates)).filter(move |(_, f)| **f == fate);
         debug_assert!(of(Fate::Ghost).all(|(row, _)| row.phase == Phase::Provisional));
@@ -59,6 +69,7 @@ impl<'a> Fates<'a> {
             unchanged_events: of(Fate::Unchanged).count() as u64,
             cut_events: of(Fate::Cut).count() as u64,
             ghost_events: of(Fate::Ghost).count() as u64,
+            erased_events: of(Fate::Erased).count() as u64,
             changed_events: of(Fate::Changed)
                 .map(|(row, _)| (row.run.clone(), row.event_key.clone()))
                 .collect(),

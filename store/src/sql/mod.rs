@@ -4,6 +4,7 @@
 
 mod closings;
 pub(crate) mod columns;
+pub(crate) mod erasure;
 pub(crate) mod events;
 pub(crate) mod export;
 mod fates;
@@ -18,6 +19,7 @@ mod settle;
 pub(crate) mod statement;
 pub(crate) mod stats;
 pub(crate) mod text;
+pub(crate) mod texts;
 pub(crate) mod tokens;
 pub(crate) mod write;
 
@@ -52,6 +54,12 @@ pub(crate) trait Tables: Send {
 
     /// The database's clock, in microseconds.
     const NOW: &str;
+
+    /// A text that no other row has.
+    const NEW_ID: &str;
+
+    /// Waits for the transactions that are under way, and makes others wait until this one ends.
+    fn alone(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Runs a statement over rows, made from what stands for them in SQL.
     fn over(
@@ -97,6 +105,9 @@ pub(crate) trait Reads: Sync {
 
     /// The operator, and the pattern, for text in which `*` is any text and all else itself.
     fn wildcard(pattern: &str) -> (&'static str, String);
+
+    /// Selects table, column, whether it is text, and its place in the primary key or 0, of all tables of ours.
+    const COLUMNS: &str;
 
     fn fetch(
         &self,

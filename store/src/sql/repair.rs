@@ -55,7 +55,10 @@ impl Job for Repair {
         forget_losses(tables, run).await?;
         let mut fates = Fates::new(&plan.put);
         let max = options.max_events_per_run as usize;
-        settle(tables, &[run], max, &mut fates).await?;
+        let parents = self.run.parent.iter().map(|parent| (run, parent)).collect();
+        if !(settle(tables, &[run], &parents, max, &mut fates).await?).is_empty() {
+            return Ok(RepairReport::default());
+        }
 
         if let Some(grace) = options.export {
             let events: Vec<_> = (plan.put.iter())

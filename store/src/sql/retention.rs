@@ -3,14 +3,15 @@
 //! Invariant: an hour is aggregated in one transaction before anything of it goes, and once. Rows of a run go
 //! under its lock. No transaction takes out more than some hundred rows, so none holds up a writer for long.
 
+use std::collections::BTreeSet;
+
 use super::columns::{
     Columns, EVENT_KEY, RUN_KEY, event_written, key_values, read_event, read_run, run_columns,
 };
-use super::export::select;
 use super::settle::delete;
-use super::statement::{Statement, Value};
+use super::statement::{Fields, Statement, Value, select};
 use super::write::lock_existing;
-use super::{Job, Reads, Tables};
+use super::{Job, Reads, Tables, Values};
 use crate::hourly::{BUCKETS_MS, HOUR, Hourly, HourlyKey, Hours};
 use crate::retention::Prunable;
 use crate::row::{EventRow, Micros, RunKey, RunRow};
@@ -21,6 +22,9 @@ const EVENTS: u32 = 500;
 
 /// Runs of one transaction.
 const RUNS: u32 = 100;
+
+/// Aggregates of one transaction that takes a tenant off them.
+const HOURS: u32 = 100;
 
 /// How far retention has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,32 +120,148 @@ pub(crate) async fn hours<S: Reads>(
     ));
     query.value(Value::int(from)).push(" AND hour < ");
     query.value(Value::int(before));
-    (store.fetch(query).await?.iter())
-        .map(|row| {
-            let c = &mut Columns::new(row);
-            let key = HourlyKey {
-                namespace: c.take()?,
-                hour: c.take()?,
-                workflow_type: c.take()?,
-                category: c.take()?,
-                tenant_id: c.take()?,
-                model: c.take()?,
-            };
-            let mut hour = Hourly {
-                count: c.take()?,
-                failed: c.take()?,
-                latency_ms: c.take()?,
-                ..Hourly::default()
-            };
-            for bucket in &mut hour.buckets {
-                *bucket = c.take()?;
-            }
-            hour.input_tokens = c.take()?;
-            hour.output_tokens = c.take()?;
-            hour.cost_usd = c.take()?;
-            Ok((key, hour))
+    let rows = store.fetch(query).await?;
+    let hours: Result<Hours, sqlx::Error> = rows.iter().map(read_hour).collect();
+    Ok(hours?)
+}
+
+/// Reads the columns of [`hourly_columns`].
+fn read_hour(row: &impl Fields) -> Result<(HourlyKey, Hourly), sqlx::Error> {
+    let c = &mut Columns::new(row);
+    let key = HourlyKey {
+        namespace: c.take()?,
+        hour: c.take()?,
+        workflow_type: c.take()?,
+        category: c.take()?,
+        tenant_id: c.take()?,
+        model: c.take()?,
+    };
+    let mut hour = Hourly {
+        count: c.take()?,
+        failed: c.take()?,
+        latency_ms: c.take()?,
+        ..Hourly::default()
+    };
+    for bucket in &mut hour.buckets {
+        *bucket = c.take()?;
+    }
+    hour.input_tokens = c.take()?;
+    hour.output_tokens = c.take()?;
+    hour.cost_usd = c.take()?;
+    Ok((key, hour))
+}
+
+/// Values of the columns of [`HOURLY_KEY`].
+fn hour_key(key: &HourlyKey) -> Values<'_> {
+    vec![
+        Value::text(&key.namespace),
+        Value::int(key.hour),
+        Value::text(&key.workflow_type),
+        Value::text(&key.category),
+        Value::text(&key.tenant_id),
+        Value::text(&key.model),
+    ]
+}
+
+/// Stores aggregates, under a clause for those that are there.
+async fn put_hours<T: Tables>(
+    tables: &mut T,
+    hours: &Hours,
+    clause: &str,
+) -> Result<(), sqlx::Error> {
+    let rows = (hours.iter())
+        .map(|(key, hour)| {
+            let mut row = hour_key(key);
+            let counts = [hour.count, hour.failed].into_iter();
+            row.extend(counts.map(count));
+            row.push(Value::int(hour.latency_ms));
+            row.extend(hour.buckets.map(count));
+            row.extend([
+                Value::int(hour.input_tokens),
+                Value::int(hour.output_tokens),
+                Value::float(Some(hour.cost_usd)),
+            ]);
+            row
         })
-        .collect()
+        .collect();
+    let columns = hourly_columns();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let clause = format!("ON CONFLICT ({}) {clause}", HOURLY_KEY.join(", "));
+    let stored = tables.insert("omnitrace_hourly", &columns, rows, &clause);
+    stored.await.map(drop)
+}
+
+/// The same without a tenant.
+fn nobodys(key: &HourlyKey) -> HourlyKey {
+    HourlyKey {
+        tenant_id: String::new(),
+        ..key.clone()
+    }
+}
+
+/// Takes the tenant of an erasure off some aggregates: they are added to those of no tenant. Reports how many.
+pub(super) async fn strip_tenant<T: Tables>(
+    tables: &mut T,
+    erasure: &str,
+) -> Result<u64, sqlx::Error> {
+    let columns = hourly_columns().join(", h.");
+    let sql = format!(
+        "SELECT h.{columns} FROM t JOIN omnitrace_erasures x ON x.id = t.i \
+         JOIN omnitrace_hourly h ON h.tenant_id = x.subject AND h.hour < x.erased_before \
+           AND x.namespace IN ('', h.namespace) ORDER BY h.hour LIMIT {HOURS}"
+    );
+    let row = vec![Value::text(erasure)];
+    let named = tables.with_rows(&["i"], vec![row], &sql).await?;
+    let named = named.iter().map(read_hour).collect::<Result<Vec<_>, _>>()?;
+    let mut sums = Hours::new();
+    for (key, hour) in &named {
+        *sums.entry(nobodys(key)).or_default() += hour;
+    }
+    let list = HOURLY_KEY.join(", ");
+    let sql = format!("SELECT h.{columns} FROM t JOIN omnitrace_hourly h USING ({list})");
+    let rows = sums.keys().map(hour_key).collect();
+    for row in &tables.with_rows(&HOURLY_KEY, rows, &sql).await? {
+        let (key, hour) = read_hour(row)?;
+        *sums.entry(key).or_default() += &hour;
+    }
+    let set: Vec<String> = (hourly_columns().iter().skip(HOURLY_KEY.len()))
+        .map(|c| format!("{c} = excluded.{c}"))
+        .collect();
+    let clause = format!("DO UPDATE SET {}", set.join(", "));
+    put_hours(tables, &sums, &clause).await?;
+    let sql = format!("DELETE FROM omnitrace_hourly WHERE ({list}) IN (SELECT {list} FROM t)");
+    let rows = named.iter().map(|(key, _)| hour_key(key)).collect();
+    tables.with_rows(&HOURLY_KEY, rows, &sql).await?;
+    Ok(named.len() as u64)
+}
+
+/// The same of aggregates that are about to be stored, of all tenants that were erased.
+async fn without_erased<T: Tables>(tables: &mut T, hours: &Hours) -> Result<Hours, sqlx::Error> {
+    let tenants: BTreeSet<&str> = hours.keys().map(|key| key.tenant_id.as_str()).collect();
+    let rows = tenants.into_iter().map(|t| vec![Value::text(t)]).collect();
+    let sql = "SELECT x.subject, x.namespace, x.erased_before FROM t \
+               JOIN omnitrace_erasures x ON x.kind = 'tenant' AND x.subject = t.tenant";
+    let mut erased: Vec<(String, String, Micros)> = Vec::new();
+    for row in &tables.with_rows(&["tenant"], rows, sql).await? {
+        let c = &mut Columns::new(row);
+        erased.push((c.take()?, c.take()?, c.take()?));
+    }
+    let is_erased = |key: &HourlyKey| {
+        erased.iter().any(|(tenant, namespace, before)| {
+            *tenant == key.tenant_id
+                && (namespace.is_empty() || *namespace == key.namespace)
+                && key.hour < *before
+        })
+    };
+    let mut left = Hours::new();
+    for (key, hour) in hours {
+        let key = match is_erased(key) {
+            true => nobodys(key),
+            false => key.clone(),
+        };
+        *left.entry(key).or_default() += hour;
+    }
+    Ok(left)
 }
 
 /// How much would go: closed runs and their events, before one moment each.
@@ -198,34 +318,8 @@ impl Job for Seal<'_> {
         if (tables.with_rows(&["old", "new"], vec![row], sql).await?).is_empty() {
             return Ok(false);
         }
-        let rows = (self.hours.iter())
-            .map(|(key, hour)| {
-                let mut row = vec![
-                    Value::text(&key.namespace),
-                    Value::int(key.hour),
-                    Value::text(&key.workflow_type),
-                    Value::text(&key.category),
-                    Value::text(&key.tenant_id),
-                    Value::text(&key.model),
-                ];
-                let counts = [hour.count, hour.failed].into_iter();
-                row.extend(counts.map(count));
-                row.push(Value::int(hour.latency_ms));
-                row.extend(hour.buckets.map(count));
-                row.extend([
-                    Value::int(hour.input_tokens),
-                    Value::int(hour.output_tokens),
-                    Value::float(Some(hour.cost_usd)),
-                ]);
-                row
-            })
-            .collect();
-        let columns = hourly_columns();
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let clause = format!("ON CONFLICT ({}) DO NOTHING", HOURLY_KEY.join(", "));
-        tables
-            .insert("omnitrace_hourly", &columns, rows, &clause)
-            .await?;
+        let hours = without_erased(tables, self.hours).await?;
+        put_hours(tables, &hours, "DO NOTHING").await?;
         Ok(true)
     }
 }

@@ -1,11 +1,13 @@
-//! After the rows of a batch are in: ghosts, the cap, and what is derived for the runs touched.
+//! After the rows of a batch are in: those of erased runs, ghosts, the cap, and what is derived for the runs
+//! touched.
 //!
 //! Invariant: the derived columns of a run are those of its stored events, cuts and row, whichever
 //! of them came last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::columns::{Columns, EVENT_KEY, RUN_DERIVED, key_values, phase};
+use super::columns::{Columns, EVENT_KEY, RUN_DERIVED, RUN_KEY, key_values, phase};
+use super::erasure::{HASHES, forget, hashes, is_erased};
 use super::fates::Fates;
 use super::statement::Value;
 use super::write::raise_marks;
@@ -24,6 +26,8 @@ struct Summary {
     marks: usize,
     /// Rows with tokens or cost.
     used: usize,
+    /// Nothing of it may be stored.
+    erased: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -33,13 +37,26 @@ struct Derived {
     usage: Usage,
 }
 
-pub(super) async fn settle<T: Tables>(
+/// Reports which of the runs are erased: nothing of them is stored then.
+pub(super) async fn settle<'r, T: Tables>(
     tables: &mut T,
-    runs: &[&RunKey],
+    runs: &[&'r RunKey],
+    parents: &HashMap<&RunKey, &RunKey>,
     max: usize,
     fates: &mut Fates<'_>,
-) -> Result<(), sqlx::Error> {
-    let mut summaries = summaries(tables, runs).await?;
+) -> Result<Vec<&'r RunKey>, sqlx::Error> {
+    let mut summaries = summaries(tables, runs, parents).await?;
+    let erased = of(runs, &summaries, |s| s.erased);
+    let erased: Vec<&RunKey> = (erased.into_iter())
+        .map(|(at, run)| {
+            summaries[at] = Summary::default();
+            fates.erased(run);
+            run
+        })
+        .collect();
+    if !erased.is_empty() {
+        forget(tables, &erased).await?;
+    }
 
     let closed = of(runs, &summaries, |s| {
         s.provisional > 0 && s.row.is_some_and(|(phase, _)| phase == Phase::Closed)
@@ -69,7 +86,8 @@ pub(super) async fn settle<T: Tables>(
         .filter(|((_, summary), now)| summary.row.is_some() && summary.stored != *now)
         .map(|((run, _), now)| (*run, now))
         .collect();
-    update(tables, &updates).await
+    update(tables, &updates).await?;
+    Ok(erased)
 }
 
 /// A run and its number among those touched.
@@ -114,16 +132,28 @@ fn numbered<R: super::Fields>(row: &R) -> Result<(usize, Columns<'_, R>), sqlx::
 async fn summaries<T: Tables>(
     tables: &mut T,
     runs: &[&RunKey],
+    parents: &HashMap<&RunKey, &RunKey>,
 ) -> Result<Vec<Summary>, sqlx::Error> {
     let mut summaries: Vec<Summary> = runs.iter().map(|_| Summary::default()).collect();
-    let runs: Vec<Numbered<'_>> = runs.iter().copied().enumerate().collect();
+    let rows = (runs.iter().enumerate())
+        .map(|(at, run)| {
+            let mut row = vec![Value::Int(Some(at as i64))];
+            row.extend(key_values(run));
+            row.extend(hashes(run, parents.get(run).copied()));
+            row
+        })
+        .collect();
+    // A row that only locks is none.
+    let start = "coalesce(nullif(CASE WHEN r.phase >= 0 THEN r.start_time END, 0), e.began)";
+    let erased = is_erased("r.user_id", "r.tenant_id", start);
     // One statement: each is a round trip that holds the locks.
     let sql = format!(
         "SELECT t.i, coalesce(r.phase, -1), coalesce(r.steps_seen, 0), {}, \
            coalesce(e.confirmed, 0), coalesce(e.provisional, 0), coalesce(e.used, 0), \
-           coalesce(c.marks, 0) \
+           coalesce(c.marks, 0), CASE WHEN {erased} THEN 1 ELSE 0 END \
          FROM t LEFT JOIN omnitrace_runs r USING (namespace, workflow_id, run_id) \
          LEFT JOIN (SELECT t.i, \
+             min(nullif(e.start_time, 0)) AS began, \
              count(*) FILTER (WHERE e.phase > 0) AS confirmed, \
              count(*) FILTER (WHERE e.phase = 0) AS provisional, \
              count(*) FILTER (WHERE e.phase > 0 AND (e.input_tokens IS NOT NULL \
@@ -141,7 +171,8 @@ async fn summaries<T: Tables>(
             })
             .join(", ")
     );
-    for row in &with_runs(tables, &runs, &sql).await? {
+    let columns = [&["i"], &RUN_KEY[..], &HASHES].concat();
+    for row in &tables.with_rows(&columns, rows, &sql).await? {
         let (at, mut c) = numbered(row)?;
         let summary = &mut summaries[at];
         let number: i64 = c.take()?;
@@ -164,6 +195,7 @@ async fn summaries<T: Tables>(
         ] {
             *count = c.take::<u64>()? as usize;
         }
+        summary.erased = c.take::<u64>()? > 0;
     }
     Ok(summaries)
 }

@@ -75,6 +75,29 @@ impl<'a> Statement<'a> {
     }
 }
 
+/// The rows of a table with these keys; `None` without a key.
+pub(crate) fn select<'a>(
+    what: &str,
+    table: &str,
+    columns: &[&str],
+    keys: impl Iterator<Item = Vec<Value<'a>>>,
+) -> Option<Statement<'a>> {
+    let columns = columns.join(", ");
+    let mut query = Statement::new(format!(
+        "SELECT {what} FROM {table} WHERE ({columns}) IN (VALUES "
+    ));
+    for key in keys {
+        let first = query.values.is_empty();
+        query.push(if first { "" } else { ", " });
+        for (at, value) in key.into_iter().enumerate() {
+            query.push(if at == 0 { "(" } else { ", " }).value(value);
+        }
+        query.push(")");
+    }
+    query.push(")");
+    (!query.values.is_empty()).then_some(query)
+}
+
 /// A row that was read.
 pub(crate) trait Fields {
     fn text(&self, at: usize) -> Result<Option<String>, sqlx::Error>;

@@ -4,11 +4,9 @@ use super::columns::Columns;
 use super::filter::DURATION;
 use super::statement::{Statement, Value};
 use super::{Reads, scope};
+use crate::hourly::HOUR;
 use crate::row::Status;
 use crate::store::{AccessScope, ReadError, RunStats, StatsFilter};
-
-/// Microseconds of an hour.
-const HOUR: i64 = 3_600_000_000;
 
 /// Of the closed runs of a group, sorted by how long they took, the first that as many percent did not
 /// exceed.

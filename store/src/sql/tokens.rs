@@ -3,6 +3,7 @@
 //! Invariant: a row never changes but to be taken back.
 
 use super::columns::Columns;
+use super::settle::unreadable;
 use super::statement::{Statement, Value};
 use super::{Job, Reads, Tables};
 use crate::row::Micros;
@@ -65,6 +66,35 @@ impl Job for Revoke<'_> {
         let revoked = tables.with_rows(&["id", "at"], vec![row], sql).await?;
         Ok(!revoked.is_empty())
     }
+}
+
+/// Takes a tenant off the lists of tokens. One without a tenant left shows nothing.
+pub(super) async fn forget_tenant<T: Tables>(
+    tables: &mut T,
+    tenant: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT k.id, k.tenants FROM t \
+               JOIN omnitrace_tokens k ON k.tenants LIKE '%\"' || t.tenant || '\"%'";
+    let naming = vec![vec![Value::text(tenant)]];
+    let naming = tables.with_rows(&["tenant"], naming, sql).await?;
+    let mut left = Vec::new();
+    for row in &naming {
+        let c = &mut Columns::new(row);
+        let (id, tenants): (String, String) = (c.take()?, c.take()?);
+        let mut tenants = list(&tenants).map_err(unreadable)?;
+        tenants.retain(|one| one != tenant);
+        left.push([id, json(&tenants)]);
+    }
+    let rows = left
+        .iter()
+        .map(|row| row.iter().map(|t| Value::text(t)).collect());
+    let sql =
+        "UPDATE omnitrace_tokens SET tenants = t.list FROM t WHERE omnitrace_tokens.id = t.name";
+    let rows = rows.collect();
+    tables
+        .with_rows(&["name", "list"], rows, sql)
+        .await
+        .map(drop)
 }
 
 /// All of them, or the one with this id.

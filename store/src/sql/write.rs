@@ -40,18 +40,20 @@ async fn write<T: Tables>(
     let touched: BTreeSet<&RunKey> = (batch.runs.iter().map(|row| &row.key))
         .chain(batch.events.iter().map(|row| &row.run))
         .chain(batch.seen.iter().map(|seen| &seen.run))
+        .chain(batch.promotions.iter().map(|promotion| &promotion.run))
         .collect();
     let touched: Vec<&RunKey> = touched.into_iter().collect();
+    let offered = offered(batch);
     let counts = options.closings && closings::concerns(batch);
     let locked = match counts && T::SHARED {
-        true => runs(tables, &[], &touched, &HashMap::new()).await?,
+        true => runs(tables, &[], &touched, &offered).await?,
         false => HashSet::new(),
     };
     let before = match counts {
         true => Some(closings::before(tables, batch).await?),
         false => None,
     };
-    let mut changed = runs(tables, &batch.runs, &touched, &offered(batch)).await?;
+    let mut changed = runs(tables, &batch.runs, &touched, &offered).await?;
     // Those that were offered have changed as well.
     changed.extend(locked);
     let mut fates = Fates::new(&batch.events);
@@ -65,7 +67,12 @@ async fn write<T: Tables>(
         process(tables, report).await?;
     }
     let max = options.max_events_per_run as usize;
-    settle::settle(tables, &touched, max, &mut fates).await?;
+    let parents: HashMap<&RunKey, &RunKey> = (batch.runs.iter())
+        .filter_map(|row| Some((&row.key, row.parent.as_ref()?)))
+        .collect();
+    let erased = settle::settle(tables, &touched, &parents, max, &mut fates).await?;
+    let erased: HashSet<&RunKey> = erased.into_iter().collect();
+    changed.retain(|run| !erased.contains(run));
     if T::SHARED {
         unlock(tables, &batch.runs, &changed).await?;
     }
@@ -75,7 +82,10 @@ async fn write<T: Tables>(
     report.changed_runs = (batch.runs.iter())
         .filter_map(|row| changed.take(&row.key))
         .collect();
-    report.unchanged_runs = (batch.runs.len() - report.changed_runs.len()) as u64;
+    let refused = batch.runs.iter().filter(|row| erased.contains(&row.key));
+    report.erased_runs = refused.count() as u64;
+    let told = report.changed_runs.len() as u64 + report.erased_runs;
+    report.unchanged_runs = batch.runs.len() as u64 - told;
     if let Some(grace) = options.export {
         let (events, runs) = (&report.changed_events, &report.changed_runs);
         report.to_export = export::note(tables, grace, events, runs).await?;
@@ -162,11 +172,11 @@ async fn runs<T: Tables>(
     touched: &[&RunKey],
     event_counts: &HashMap<&RunKey, u32>,
 ) -> Result<HashSet<RunKey>, sqlx::Error> {
+    let events = |run| Value::int(event_counts.get(run).copied().unwrap_or_default());
     let mut by_key: BTreeMap<&RunKey, Vec<Value<'_>>> = (rows.iter())
         .map(|row| {
             let mut values = run_values(row);
-            let events = event_counts.get(&row.key).copied();
-            values.push(Value::int(events.unwrap_or_default()));
+            values.push(events(&row.key));
             (&row.key, values)
         })
         .collect();
@@ -180,11 +190,11 @@ async fn runs<T: Tables>(
             .map(Value::into_owned)
             .collect();
         lock[phase] = Value::int(LOCK_PHASE);
-        lock.push(Value::int(0));
         for run in touched {
             by_key.entry(run).or_insert_with(|| {
                 let mut row: Vec<Value<'_>> = lock.clone();
                 row.splice(..RUN_KEY.len(), key_values(run));
+                row.push(events(run));
                 row
             });
         }

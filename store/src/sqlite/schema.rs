@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection, SqliteConnection};
 
 use super::error::open_reason;
+use crate::migrations::reached;
 use crate::store::{Migrated, OpenError, one_line};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -82,9 +83,10 @@ async fn found(connection: &mut SqliteConnection) -> Result<Found, sqlx::Error> 
     }
 }
 
-/// The newest migration that was applied.
+/// The newest migration up to which all were applied.
 pub(super) async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
-        .fetch_one(connection)
-        .await
+    let applied = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+    let applied: Vec<i64> = sqlx::query_scalar(applied).fetch_all(connection).await?;
+    let known = MIGRATIONS.iter().map(|migration| migration.version);
+    Ok(reached(known, &applied))
 }

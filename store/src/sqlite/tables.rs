@@ -53,6 +53,13 @@ impl Tables for SqliteConnection {
 
     const NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
 
+    const NEW_ID: &str = "lower(hex(randomblob(16)))";
+
+    /// A write transaction is alone in the file.
+    async fn alone(&mut self) -> Result<(), sqlx::Error> {
+        Ok(())
+    }
+
     async fn over(
         &mut self,
         rows: Vec<Values<'_>>,
@@ -75,6 +82,11 @@ impl Tables for SqliteConnection {
 
 impl Reads for SqliteStore {
     type Row = SqliteRow;
+
+    const COLUMNS: &str = "SELECT m.name, p.name, \
+          CASE WHEN upper(p.type) IN ('INTEGER', 'REAL') THEN 0 ELSE 1 END, p.pk \
+        FROM sqlite_schema m JOIN pragma_table_info(m.name) p \
+        WHERE m.type = 'table' AND m.name LIKE 'omnitrace\\_%' ESCAPE '\\' ORDER BY m.name, p.cid";
 
     const LIKE_ANY_CASE: &str = "LIKE";
 

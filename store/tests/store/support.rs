@@ -94,12 +94,13 @@ impl<D: Database> TestStore<D> {
             report.changed_events.len() as u64
                 + report.unchanged_events
                 + report.cut_events
-                + report.ghost_events,
+                + report.ghost_events
+                + report.erased_events,
             "{report:?}"
         );
         assert_eq!(
             batch.runs.len() as u64,
-            report.changed_runs.len() as u64 + report.unchanged_runs,
+            report.changed_runs.len() as u64 + report.unchanged_runs + report.erased_runs,
             "{report:?}"
         );
         report

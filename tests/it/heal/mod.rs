@@ -26,6 +26,7 @@ mod codec_server;
 mod damage;
 mod desk;
 mod differences;
+mod erasure;
 mod left_behind;
 mod place;
 mod reconcile;

@@ -9,15 +9,21 @@ use omnitrace::history::{Healer, Server};
 use omnitrace_store::row::{EventRow, RunRow};
 use omnitrace_store::{DatabaseUrl, OpenOptions, RunFilter, Store};
 use omnitrace_tests::{client, client_with, eventually, server, unique};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
 use temporalio_client::{Client, ClientOptions};
-use temporalio_common::protos::temporal::api::workflowservice::v1::RegisterNamespaceRequest;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    PollActivityTaskQueueRequest, RegisterNamespaceRequest,
+};
 
 /// URL of a PostgreSQL server whose role may create databases.
 const POSTGRES_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES";
+
+/// One pass, of runs that have just ended too.
+pub(super) const ONCE: [&str; 4] = ["reconcile", "--once", "--settle", "0s"];
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +157,40 @@ impl Place {
         let said = self.run(&[arguments, &["--json"]].concat()).await;
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
         said.json()
+    }
+
+    /// Reconciles until nothing is left to do, which takes one pass once the server's index is up to date.
+    pub(super) async fn reconcile(&self) -> Value {
+        let pass = self.json(&ONCE).await;
+        assert_eq!(
+            (&pass["elsewhere"], &pass["failed"]),
+            (&json!(false), &json!(0))
+        );
+        let again = self.json(&ONCE).await;
+        assert_eq!(
+            (&again["recorded"], &again["healed"]),
+            (&json!(0), &json!(0))
+        );
+        pass
+    }
+
+    /// Takes the next attempt of this task queue from the server, and never answers.
+    pub(super) async fn take_activity(&self, queue: &str) {
+        let request = PollActivityTaskQueueRequest {
+            namespace: self.namespace.clone(),
+            task_queue: Some(TaskQueue {
+                name: queue.to_owned(),
+                ..TaskQueue::default()
+            }),
+            identity: "nobody".to_owned(),
+            ..PollActivityTaskQueueRequest::default()
+        };
+        let mut client = self.client(&[]).await;
+        let taken = client
+            .poll_activity_task_queue(request.into_request())
+            .await;
+        let taken = taken.expect("the server answers").into_inner();
+        assert!(!taken.task_token.is_empty(), "there was an attempt");
     }
 
     /// Waits until the server's index has so many runs of the namespace that are over.

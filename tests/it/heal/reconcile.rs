@@ -14,30 +14,13 @@ use temporalio_client::{
     WorkflowTerminateOptions,
 };
 
-use super::place::{Kind, Place};
+use super::place::{Kind, ONCE, Place};
 use super::runs::{self, Process, Whole, handle};
-use crate::probes::{Trial, tried};
+use crate::probes::{self, Trial, tried};
 
 on_each_database! {
     runs_that_the_server_ended_are_closed_as_history_says;
     a_namespace_without_recording_workers_is_recorded;
-}
-
-const ONCE: [&str; 4] = ["reconcile", "--once", "--settle", "0s"];
-
-/// Reconciles until nothing is left to do, which takes one pass once the server's index is up to date.
-async fn reconcile(place: &Place) -> Value {
-    let pass = place.json(&ONCE).await;
-    assert_eq!(
-        (&pass["elsewhere"], &pass["failed"]),
-        (&json!(false), &json!(0))
-    );
-    let again = place.json(&ONCE).await;
-    assert_eq!(
-        (&again["recorded"], &again["healed"]),
-        (&json!(0), &json!(0))
-    );
-    pass
 }
 
 async fn terminate(client: &Client, id: &str) {
@@ -93,7 +76,7 @@ async fn runs_that_the_server_ended_are_closed_as_history_says(kind: Kind) {
             let (run, _) = place.run_of(id).await;
             assert_eq!(run.status, Status::Running, "{id}: no worker was told");
         }
-        let pass = reconcile(&place).await;
+        let pass = place.reconcile().await;
         assert_eq!(
             (&pass["healed"], &pass["recorded"]),
             (&json!(3), &json!(0)),
@@ -125,7 +108,7 @@ async fn runs_that_the_server_ended_are_closed_as_history_says(kind: Kind) {
     let stored = omnitrace.shutdown(Duration::from_secs(10)).await;
     stored.expect("everything is stored");
     place.indexed(4).await;
-    assert_eq!(reconcile(&place).await["healed"], 1);
+    assert_eq!(place.reconcile().await["healed"], 1);
     place.assert_equal(4).await;
 }
 
@@ -168,7 +151,7 @@ async fn a_namespace_without_recording_workers_is_recorded(kind: Kind) {
     })
     .await;
     place.indexed(3).await;
-    assert_eq!(reconcile(&place).await["healed"], 1);
+    assert_eq!(place.reconcile().await["healed"], 1);
     let (run, events) = place.run_of("goes-on").await;
     assert_eq!(run.status, Status::Completed);
     assert!(events.iter().all(|row| row.source != Source::Live));
@@ -188,7 +171,7 @@ async fn an_incomplete_run_is_healed_and_is_incomplete_no_more() {
         )
         .await;
     assert!(place.run_of("whole-0").await.0.incomplete);
-    assert_eq!(reconcile(&place).await["healed"], 1);
+    assert_eq!(place.reconcile().await["healed"], 1);
     let (run, _) = place.run_of("whole-0").await;
     assert!(!run.incomplete);
     place.assert_equal(2).await;
@@ -196,10 +179,58 @@ async fn an_incomplete_run_is_healed_and_is_incomplete_no_more() {
     place
         .sql("UPDATE omnitrace_runs SET incomplete = (1 = 1) WHERE workflow_id = 'whole-1'")
         .await;
-    assert_eq!(reconcile(&place).await["healed"], 1);
+    assert_eq!(place.reconcile().await["healed"], 1);
     let (run, events) = place.run_of("whole-1").await;
     assert!(!run.incomplete);
     assert_eq!(events, before[1].1);
+}
+
+/// The server gave an attempt to somebody who was never heard of again, as to a worker that is starved
+/// for longer than a poll waits: only history knows of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_no_worker_saw_is_added() {
+    let place = Place::new(Kind::Sqlite).await;
+    let queue = unique("queue");
+    let omnitrace = OmniTrace::start(place.settings());
+    let client = place.client(&[&omnitrace]).await;
+    let other = place.client(&[&omnitrace]).await;
+    let trial = Trial {
+        good: 2,
+        attempts: 3,
+        ..Trial::default()
+    };
+    let workflows = probes::workflows_only(&queue).build();
+    let workflows = RunningWorker::start(client.clone(), workflows);
+    let id = beside(workflows, async {
+        let ended = tried(&client, &queue, trial);
+        let attempts = async {
+            place.take_activity(&queue).await;
+            RunningWorker::start(other, probes::worker(&queue))
+        };
+        let (id, worker) = tokio::join!(ended, attempts);
+        runs::stop(worker).await;
+        id
+    })
+    .await;
+    let stored = omnitrace.shutdown(Duration::from_secs(10)).await;
+    stored.expect("everything is stored");
+    place.indexed(1).await;
+
+    let key = "activity:1:Probes::upstream:1";
+    let summary = place.run(&["verify", "--json"]).await.json();
+    assert_eq!(
+        summary["differences"][0]["differences"],
+        json!([{ "event_key": key, "difference": "missing" }])
+    );
+    assert_eq!(place.reconcile().await["healed"], 1);
+    let (_, events) = place.run_of(&id).await;
+    let added = events.iter().find(|row| row.event_key == key);
+    let added = added.expect("the attempt");
+    assert_eq!(
+        (added.status, added.source),
+        (Status::TimedOut, Source::History)
+    );
+    place.assert_equal(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,13 +4,12 @@
 use std::io::{BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use omnitrace_tests::eventually;
 use serde_json::Value;
 
-use super::{deploy, program, read};
+use super::{Running, changed, deploy, program};
 use crate::http::request;
 use crate::spans::free_address;
 
@@ -37,34 +36,6 @@ fn receiver() -> (String, Posts) {
         }
     });
     (address, posts)
-}
-
-/// A program that is ended when this is dropped.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().expect("a process"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // `Err` means: it has ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A shipped file in another place, with its addresses and times changed; each change changes something.
-fn changed(from: &Path, to: &Path, changes: &[(&str, &str)]) {
-    let mut text = read(from);
-    for (before, after) in changes {
-        assert!(text.contains(before), "{before} in {}", from.display());
-        text = text.replace(before, after);
-    }
-    std::fs::write(to, text).expect("a file");
 }
 
 fn alertmanager(folder: &Path, address: &str, receiver: &str) -> Running {

@@ -4,9 +4,10 @@ mod alerts;
 mod dashboards;
 mod pipeline;
 mod rules;
+mod scrape;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A folder of `deploy`.
 fn deploy(name: &str) -> PathBuf {
@@ -31,6 +32,34 @@ fn promtool() -> Command {
 fn said(output: &Output) -> String {
     let said = [&output.stdout[..], &output.stderr].concat();
     String::from_utf8_lossy(&said).into_owned()
+}
+
+/// A program that is ended when this is dropped.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("a process"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // `Err` means: it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A shipped file in another place, with its addresses and times changed; each change changes something.
+fn changed(from: &Path, to: &Path, changes: &[(&str, &str)]) {
+    let mut text = read(from);
+    for (before, after) in changes {
+        assert!(text.contains(before), "{before} in {}", from.display());
+        text = text.replace(before, after);
+    }
+    std::fs::write(to, text).expect("a file");
 }
 
 /// Checks that what a query asks for of OmniTrace's metrics is in their documentation.

@@ -127,25 +127,39 @@ async fn metrics_pass_under_their_own_names() {
     });
     let sum = json!({ "aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point] });
     let metrics = json!([{ "name": "traces_total", "sum": sum }]);
-    let sent = json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": metrics }] }] });
-    let taken = ureq::post(format!("http://{}/v1/metrics", collector.http)).send_json(&sent);
-    taken.expect("taken");
+    // Two workers of a service, on one machine.
+    for pid in [11, 12] {
+        let resource = json!({ "attributes": [
+            { "key": "service.name", "value": { "stringValue": "orders" } },
+            { "key": "host.name", "value": { "stringValue": "host" } },
+            { "key": "process.pid", "value": { "intValue": pid } },
+        ] });
+        let scope = json!([{ "metrics": metrics }]);
+        let sent = json!({ "resourceMetrics": [{ "resource": resource, "scopeMetrics": scope }] });
+        let taken = ureq::post(format!("http://{}/v1/metrics", collector.http)).send_json(&sent);
+        taken.expect("taken");
+    }
     let shown = eventually("Prometheus could read it", async || {
         let url = format!("http://{}/metrics", collector.prometheus);
-        let text = ureq::get(url)
-            .call()
-            .ok()?
-            .body_mut()
-            .read_to_string()
-            .ok()?;
-        let line = text
+        let mut answer = ureq::get(url).call().ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        let lines = text
             .lines()
-            .find(|line| line.starts_with("traces_total{"))?;
-        Some(line.to_owned())
+            .filter(|line| line.starts_with("traces_total{"));
+        let lines: Vec<String> = lines.map(ToOwned::to_owned).collect();
+        (lines.len() == 2).then_some(lines)
     })
     .await;
-    assert!(shown.contains(r#"job="Order""#), "{shown}");
-    assert!(shown.ends_with(" 3"), "{shown}");
+    for (line, instance) in shown.iter().zip(["host:11", "host:12"]) {
+        for label in [
+            r#"job="Order""#,
+            r#"service="orders""#,
+            &format!(r#"instance="{instance}""#),
+        ] {
+            assert!(line.contains(label), "{label}: {shown:#?}");
+        }
+        assert!(line.ends_with(" 3"), "{shown:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

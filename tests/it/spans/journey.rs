@@ -96,25 +96,43 @@ impl Leg {
     }
 }
 
-/// Loses an attempt when its worker is killed.
+/// The same with an attempt that is lost when its worker is killed.
 #[workflow]
 #[derive(Default)]
-pub(crate) struct Crossing;
+pub(crate) struct Crossing {
+    called: bool,
+}
 
 #[workflow_methods]
 impl Crossing {
     #[run]
-    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+    pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, round: u32) -> WorkflowResult<u32> {
+        if round > 0 {
+            return Ok(round);
+        }
+        ctx.execute_activity(Acts::flaky, 3_u32, options()).await?;
         ctx.execute_activity(Guide::look, "there".to_owned(), options())
             .await?;
         let patience = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(3)).build();
         ctx.execute_activity(Guide::hold, (), patience).await?;
+        let local = LocalActivityOptions::builder()
+            .start_to_close_timeout(Duration::from_secs(5))
+            .build();
+        ctx.execute_local_activity(Acts::echo, "hello".to_owned(), local)
+            .await?;
         let id = format!("{}-leg", ctx.workflow_id());
         ctx.start_child_workflow(Leg::run, (), ChildWorkflowOptions::workflow_id(id))
             .await?
             .result()
             .await?;
-        Ok(())
+        ctx.wait_condition(|crossing| crossing.called).await?;
+        ctx.continue_as_new(round + 1, ContinueAsNewOptions::default())?;
+        Ok(round)
+    }
+
+    #[signal]
+    pub(crate) fn call(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
+        self.called = true;
     }
 }
 

@@ -12,12 +12,14 @@ use omnitrace_tests::{
     NAMESPACE, Recording, RunningWorker, Stored, client_with, database, eventually, settings,
     unique,
 };
-use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_client::{
+    ClientOptions, WorkflowGetResultOptions, WorkflowSignalOptions, WorkflowStartOptions,
+};
 
 use super::collector::Collector;
 use super::journey::{Crossing, worker};
-use super::span::assert_whole;
-use super::{Place, named, replay, sending, spans};
+use super::span::{Span, assert_whole};
+use super::{Place, Run, journey, named, replay, sending, spans};
 
 const QUEUE: &str = "OMNITRACE_TEST_CROSSING_QUEUE";
 const FOLDER: &str = "OMNITRACE_TEST_CROSSING_FOLDER";
@@ -91,40 +93,53 @@ async fn a_run_that_another_worker_finished_is_one_whole_trace() {
     let options = WorkflowStartOptions::new(&queue, &id)
         .task_timeout(Duration::from_secs(2))
         .build();
-    let handle = client.start_workflow(Crossing::run, (), options).await;
+    let handle = client.start_workflow(Crossing::run, 0, options).await;
     let handle = handle.expect("started");
+    let call = handle.signal(Crossing::call, (), WorkflowSignalOptions::default());
+    call.await.expect("signaled");
     eventually("it is in its middle", async || {
         let stored = open(folder.path()).await?;
         let run = stored.newest(&id).await?;
         let events = stored.events(&run).await;
         let holds = |key: &str| events.iter().any(|event| event.event_key == key);
-        holds("activity:2:Guide::hold:1").then_some(())
+        holds("activity:3:Guide::hold:1").then_some(())
     })
     .await;
     drop(first);
 
     let second = Killed::start(&queue, folder.path(), &collector.http);
     let result = handle.get_result(WorkflowGetResultOptions::default()).await;
-    result.expect("completed");
-    let runs = eventually("both runs are closed", async || {
-        let stored = Stored::open(folder.path()).await;
-        let mut runs = stored.runs().await;
-        runs.reverse();
-        let over = runs.len() == 2 && runs.iter().all(|run| run.closed_at.is_some());
-        let mut all = Vec::new();
-        for run in runs.into_iter().filter(|_| over) {
-            let events = stored.events(&run).await;
-            all.push((run, events));
-        }
-        over.then_some(all)
-    })
-    .await;
-    assert_eq!(runs[0].0.status, Status::Completed);
+    assert_eq!(result.expect("completed"), 1);
+    let runs = journey(async || Stored::open(folder.path()).await, &id).await;
+    assert_eq!(runs[0].0.status, Status::ContinuedAsNew);
     let found = spans(&place, &runs, &[]).await;
-    let [trace] = &found[..] else {
-        panic!("the child lies in its parent's trace")
+    let [_, _] = &found[..] else {
+        panic!("the child lies in its parent's trace, what continues in its own")
     };
-    assert_whole(trace);
+    for trace in &found {
+        assert_whole(trace);
+    }
+    let crossings = named(&found, "RunWorkflow:Crossing");
+    let of = |run: &Run| {
+        let found = crossings.iter().find(|span| span.id == run.0.span_id);
+        *found.expect("the run's span")
+    };
+    let (first_run, second_run) = (of(&runs[0]), of(&runs[2]));
+    assert!(!first_run.is_error() && !second_run.is_error());
+    let link = (first_run.trace.clone(), first_run.id.clone());
+    assert_eq!(second_run.links, [link]);
+    let tried = named(&found, "RunActivity:Acts::flaky");
+    let [failed, again, well] = &tried[..] else {
+        panic!("three attempts: {tried:#?}")
+    };
+    for (before, attempt) in [(failed, again), (again, well)] {
+        assert!(before.is_error());
+        assert_eq!(attempt.links, [(before.trace.clone(), before.id.clone())]);
+        assert_eq!(attempt.parent, before.parent);
+    }
+    assert!(!well.is_error());
+    assert_eq!(named(&found, "HandleSignal:call").len(), 1);
+    assert_eq!(named(&found, "RunWorkflow:Leg").len(), 1);
     let attempts = named(&found, "RunActivity:Guide::hold");
     let [lost, good] = &attempts[..] else {
         panic!("two attempts: {attempts:#?}")
@@ -150,5 +165,7 @@ async fn a_run_that_another_worker_finished_is_one_whole_trace() {
             .counter(omnitrace::Counter::SpansExported),
         0
     );
-    assert_eq!(spans(&place, &runs, &[]).await[0].len(), trace.len());
+    let after = spans(&place, &runs, &[]).await;
+    let count = |traces: &[Vec<Span>]| traces.iter().map(Vec::len).sum::<usize>();
+    assert_eq!(count(&after), count(&found), "not one span more");
 }

@@ -10,6 +10,7 @@ mod killed;
 mod languages;
 mod propagation;
 mod requests;
+mod slow;
 mod span;
 mod trouble;
 mod user_code;

@@ -2,18 +2,21 @@
 //! starts.
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Path, State};
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::routing::post;
 use omnitrace::Counter;
 use omnitrace::config::OtlpProtocol;
 use omnitrace_tests::{Recording, RunningWorker, beside, eventually, unique};
 use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
+use tower::ServiceExt;
 
 use super::collector::Collector;
 use super::journey::{Leg, worker};
 use super::sending;
 use super::span::assert_whole;
+use crate::probes::{self, Trial, tried};
 
 /// Runs a leg for a request; one without a name is wrong, and one for nobody fails.
 async fn leg(
@@ -133,4 +136,50 @@ async fn a_request_is_the_root_of_the_run_that_it_starts() {
     let counted = recording.omnitrace.counter(Counter::SpansExported);
     assert_eq!(counted, all as u64);
     recording.assert_accounted().await;
+}
+
+/// Starts a run that fails, for a request.
+async fn failing(State((client, queue)): State<(Client, String)>) -> (StatusCode, String) {
+    let fails = Trial {
+        fail: true,
+        ..Trial::good()
+    };
+    (StatusCode::OK, tried(&client, &queue, fails).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_run_under_a_request_that_was_left_out_is_a_whole_trace() {
+    let collector = Collector::start().await;
+    let recording = Recording::with(|settings| {
+        sending(settings, OtlpProtocol::HttpProtobuf, &collector.http).with_sample_rate(0.0)
+    });
+    let client = recording.client().await;
+    let queue = unique("queue");
+    let running = RunningWorker::start(client.clone(), probes::worker(&queue));
+    let service = Router::new()
+        .route("/trials", post(failing))
+        .layer(recording.omnitrace.http_layer())
+        .with_state((client, queue));
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let request = Request::post("/trials")
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-00"))
+        .body(Body::empty())
+        .expect("a request");
+    let answer = beside(running, service.oneshot(request)).await;
+    let answer = answer.expect("an answer").into_body();
+    let id = to_bytes(answer, 1000).await.expect("an id");
+    let id = std::str::from_utf8(&id).expect("text");
+    let (run, events) = recording.closed(id).await;
+    assert_eq!(run.trace_id, trace);
+    let spans = eventually("all spans are there", async || {
+        let spans = collector.spans();
+        (spans.len() == events.len() + 1).then_some(spans)
+    })
+    .await;
+    assert_whole(&spans);
+    let root = spans.iter().find(|span| span.parent.is_none());
+    let root = root.expect("a root");
+    assert_eq!(root.id, run.span_id);
+    let caller = run.parent_span_id.expect("the request");
+    assert_eq!(root.links, [(trace.to_owned(), caller)]);
 }

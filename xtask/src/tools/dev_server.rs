@@ -1,4 +1,4 @@
-//! A Temporal development server of our own: on free ports of this machine, in memory, alive as
+//! A Temporal development server of our own: on free ports of this machine, in memory or in a file, alive as
 //! long as its [`DevServer`] and never longer than the task.
 
 use std::io::{Read, Seek};
@@ -37,6 +37,7 @@ pub(crate) struct DevServer {
     setpriv: Option<PathBuf>,
     variables: Vec<String>,
     ui: Ui,
+    file: Option<PathBuf>,
     started: Instant,
     running: Running,
 }
@@ -52,14 +53,31 @@ struct Running {
 impl DevServer {
     /// Starts a server and does not wait for it.
     pub(crate) fn start(host: &Host, program: PathBuf, ui: Ui) -> Result<Self, Error> {
+        Self::start_with(host, program, ui, None)
+    }
+
+    /// With all runs in a file instead of in memory.
+    pub(crate) fn start_with(
+        host: &Host,
+        program: PathBuf,
+        ui: Ui,
+        file: Option<PathBuf>,
+    ) -> Result<Self, Error> {
         let setpriv = host.find("setpriv");
         let variables = temporal_variables(host);
-        let running = launch(&program, setpriv.as_deref(), &variables, ui)?;
+        let running = launch(
+            &program,
+            setpriv.as_deref(),
+            &variables,
+            ui,
+            file.as_deref(),
+        )?;
         Ok(Self {
             program,
             setpriv,
             variables,
             ui,
+            file,
             started: Instant::now(),
             running,
         })
@@ -85,6 +103,7 @@ impl DevServer {
                     self.setpriv.as_deref(),
                     &self.variables,
                     self.ui,
+                    self.file.as_deref(),
                 )?;
             }
         }
@@ -161,6 +180,7 @@ fn launch(
     setpriv: Option<&Path>,
     variables: &[String],
     ui: Ui,
+    file: Option<&Path>,
 ) -> Result<Running, Error> {
     let [port, ui_port] = free_ports()?;
     let log = tempfile::tempfile().map_err(Error::file("create", std::env::temp_dir()))?;
@@ -190,6 +210,9 @@ fn launch(
         Ui::Headless => command.arg("--headless"),
         Ui::Served => command.args(["--ui-port", &ui_port.to_string()]),
     };
+    if let Some(file) = file {
+        command.arg("--db-filename").arg(file);
+    }
     clean(&mut command, variables);
     Ok(Running {
         child: Child::spawn(&mut command)?,

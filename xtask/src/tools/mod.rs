@@ -2,6 +2,7 @@
 //! cannot be, one line says what to install. Nothing is put outside the tool cache.
 
 pub(crate) mod cache;
+pub(crate) mod cargo_fuzz;
 pub(crate) mod chromium;
 pub(crate) mod collector;
 pub(crate) mod dev_server;

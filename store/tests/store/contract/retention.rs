@@ -227,6 +227,29 @@ async fn events_go_before_their_runs_and_aggregates_last() {
 }
 
 #[tokio::test]
+async fn a_cost_that_is_no_number_keeps_no_hour_from_being_aggregated() {
+    let test = TestStore::new().await;
+    let (run, mut events) = nth(1);
+    for (event, cost) in events.iter_mut().zip([f64::INFINITY, f64::NEG_INFINITY]) {
+        event.parent_key = None;
+        event.cost_usd = Some(cost);
+    }
+    events[4].cost_usd = Some(f64::NEG_INFINITY);
+    let batch = Batch {
+        runs: vec![run],
+        events,
+        ..Batch::default()
+    };
+    test.offer(&batch).await;
+    prune(&test, &before(HOURS)).await;
+    assert_eq!(left(&test).await, (0, 0));
+    let hours = test.store.hours(0, i64::MAX).await.unwrap();
+    let costs: Vec<f64> = hours.values().map(|hour| hour.cost_usd).collect();
+    assert!(costs.iter().all(|cost| *cost == 0.0), "{costs:?}");
+    assert!(hours.values().any(|hour| hour.input_tokens == 10));
+}
+
+#[tokio::test]
 async fn nothing_is_too_old_where_nothing_is_said() {
     let test = TestStore::new().await;
     filled(&test, 8).await;

@@ -4,6 +4,8 @@
 mod cap;
 #[path = "../contract/closings.rs"]
 mod closings;
+#[path = "../contract/erasure.rs"]
+mod erasure;
 #[path = "../contract/export.rs"]
 mod export;
 #[path = "../contract/lease.rs"]

@@ -249,16 +249,15 @@ async fn a_full_pool_is_waited_for_no_longer_than_a_connection() {
     let waiting = "SELECT count(*) FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut watch = test.database.connection().await;
-    loop {
-        let now: i64 = sqlx::query_scalar(waiting)
-            .fetch_one(&mut watch)
-            .await
-            .unwrap();
-        if now == i64::from(omnitrace_store::MAX_CONNECTIONS) {
-            break;
+    let all_wait = async {
+        let mut now = 0i64;
+        while now != i64::from(omnitrace_store::MAX_CONNECTIONS) {
+            let asked = sqlx::query_scalar(waiting).fetch_one(&mut watch);
+            now = asked.await.unwrap();
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    let all_wait = tokio::time::timeout(Duration::from_secs(30), all_wait);
+    all_wait.await.expect("they wait for the lock");
     let error = store.write(&one_step()).await.unwrap_err();
     assert!(matches!(&error, WriteError::Retry(_)), "{error:?}");
     holding.rollback().await.unwrap();

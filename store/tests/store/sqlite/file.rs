@@ -54,7 +54,7 @@ async fn many_open_a_missing_file_at_once() {
     });
     for opened in futures_util::future::join_all(opening).await {
         let store = opened.unwrap().unwrap();
-        assert_eq!(store.stats().await.unwrap().schema_version, 5);
+        assert_eq!(store.stats().await.unwrap().schema_version, 7);
         store.close().await;
     }
 }
@@ -72,13 +72,35 @@ async fn a_newer_schema_is_left_alone() {
                 error,
                 OpenError::Newer {
                     found: 99,
-                    known: 5,
+                    known: 7,
                     ..
                 }
             ),
             "{error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_migration_that_is_missing_among_newer_ones_is_made_good() {
+    let test = TestStore::new().await;
+    test.store.close().await;
+    let sql = "DELETE FROM _sqlx_migrations WHERE version = 5; DROP TABLE omnitrace_tokens; \
+               DROP INDEX omnitrace_runs_status; DROP INDEX omnitrace_runs_type; \
+               DROP INDEX omnitrace_runs_namespace; DROP INDEX omnitrace_runs_tenant; \
+               DROP INDEX omnitrace_runs_error";
+    test.database.connection().await.execute(sql).await.unwrap();
+    let error = Store::open(&test.url(), read_only()).await.unwrap_err();
+    assert!(
+        matches!(error, OpenError::Older { found: 4, .. }),
+        "{error:?}"
+    );
+    let store = Store::open(&test.url(), OpenOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(store.stats().await.unwrap().schema_version, 7);
+    assert!(store.tokens().await.unwrap().is_empty());
+    store.close().await;
 }
 
 #[tokio::test]

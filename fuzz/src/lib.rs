@@ -1,0 +1,131 @@
+//! What takes bytes from outside, and what holds of it whatever they are. Each function panics where it does
+//! not hold.
+
+use std::sync::{Arc, LazyLock};
+
+use omnitrace::history::{Ids, Reader, parse};
+use omnitrace::policy::{Content, Policy, PolicySettings};
+use omnitrace::store::key::{EventKey, MAX_KEY_BYTES, Step};
+use omnitrace::store::row::EventRow;
+use serde_json::Value;
+
+/// A fuzzer, by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("history", history),
+    ("header", header),
+    ("key", key),
+    ("redaction", redaction),
+    ("visibility_query", visibility_query),
+];
+
+static POLICY: LazyLock<Arc<Policy>> =
+    LazyLock::new(|| Arc::new(Policy::new(PolicySettings::default())));
+
+/// A history in a file: it is refused, or becomes rows whose keys can be read back.
+pub fn history(data: &[u8]) {
+    let Ok(events) = parse(data) else { return };
+    let mut ids = Ids::default();
+    ids.fallback = Some("fuzzed".to_owned());
+    let Ok(run) = ids.of(&events) else { return };
+    let mut reader = Reader::new(run, POLICY.clone());
+    for event in events {
+        reader.push(event);
+    }
+    for row in reader.finish().events {
+        let EventRow {
+            event_key,
+            data_redacted,
+            ..
+        } = &row;
+        let key = EventKey::parse(event_key).expect("a key");
+        assert_eq!(&key.to_string(), event_key);
+        assert_small_json(data_redacted.as_deref().unwrap_or("{}"));
+    }
+}
+
+/// The headers of a call: they hold a trace context, which is written as it was read, or nothing.
+pub fn header(data: &[u8]) {
+    omnitrace::fuzzing::headers(data);
+}
+
+/// An event key: text that is one is written as it was read, and any text can be a step and a name.
+pub fn key(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(key) = EventKey::parse(&text) {
+        assert_eq!(key.to_string(), text);
+    }
+    let (step, name) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    let made = EventKey::new("tool", Step::new(step), name, 7).to_string();
+    assert!(made.len() <= MAX_KEY_BYTES);
+    let read = EventKey::parse(&made).expect("what is made can be read");
+    assert_eq!((read.kind.as_str(), read.attempt), ("tool", 7));
+    assert_eq!(read.to_string(), made);
+}
+
+/// A payload: what is left of it is small, valid JSON, twice the same, and holds no secret.
+pub fn redaction(data: &[u8]) {
+    const SECRET: &str = "Zx9Qv7canary";
+    let once = POLICY.payload("json/plain", data, Content::Plain).text();
+    assert_small_json(&once);
+    assert_eq!(
+        once,
+        POLICY.payload("json/plain", data, Content::Plain).text()
+    );
+    // Around it, and in it, under names that are dropped.
+    let text = String::from_utf8_lossy(data);
+    let inner: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+    let whole = serde_json::json!({
+        "password": [SECRET, inner], "note": format!("{text}{SECRET}"), "userApiKey": { "a": SECRET },
+        "nested": [{ "card_number": SECRET, "x": inner }],
+    });
+    let payload = whole.to_string();
+    let redacted = POLICY
+        .payload("json/plain", payload.as_bytes(), Content::Plain)
+        .text();
+    assert_small_json(&redacted);
+    assert!(
+        text.contains(SECRET) || !redacted.contains(SECRET),
+        "{redacted}"
+    );
+    let message = POLICY.error_message(&format!("{text} Bearer {SECRET}0123456789"));
+    assert!(message.chars().count() <= 300, "{message}");
+}
+
+/// Ids in a query to the server: outside of quotes there is nothing of them.
+pub fn visibility_query(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (workflow_id, run_id) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    let query = omnitrace_server::fuzzing::visibility_query(workflow_id, run_id);
+    let (mut outside, mut values) = (String::new(), Vec::new());
+    let mut rest = query.as_str();
+    while let Some((before, quoted)) = rest.split_once('\'') {
+        outside.push_str(before);
+        let mut value = String::new();
+        let mut chars = quoted.char_indices().peekable();
+        let end = loop {
+            match chars.next().expect("a quote is closed") {
+                (_, '\'') if chars.next_if(|(_, c)| *c == '\'').is_some() => value.push('\''),
+                (at, '\'') => break at,
+                (_, c) => value.push(c),
+            }
+        };
+        values.push(value);
+        rest = &quoted[end + 1..];
+    }
+    outside.push_str(rest);
+    assert_eq!(outside, "WorkflowId =  AND RunId = ");
+    assert_eq!(values, [workflow_id, run_id]);
+}
+
+fn assert_small_json(text: &str) {
+    assert!(
+        text.len() <= omnitrace::policy::DEFAULT_MAX_EVENT_BYTES,
+        "{} bytes",
+        text.len()
+    );
+    let value: Result<Value, _> = serde_json::from_str(text);
+    value.expect("valid JSON");
+}

@@ -1,0 +1,309 @@
+//! What in a text looks secret or personal.
+//!
+//! Invariant: nothing that is found is told on: only its kind, its place and its length. Ids and hashes of
+//! OmniTrace's and Temporal's own are no find, however they look.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use iban::Iban;
+use omnitrace::policy;
+use regex::{Captures, Regex};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hit<'a> {
+    pub(super) kind: &'a str,
+    pub(super) at: Range<usize>,
+}
+
+/// A pattern of the caller's.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    name: String,
+    regex: Regex,
+}
+
+impl std::str::FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, regex) = text.split_once('=').ok_or("write NAME=REGEX")?;
+        let name = name.trim();
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err("a name has 1 to 64 letters, digits, _ and -".to_owned());
+        }
+        let regex = Regex::new(regex).map_err(|error| {
+            // The last line says what is wrong; the others draw it.
+            let said = error.to_string();
+            said.lines().last().unwrap_or_default().to_owned()
+        })?;
+        if regex.is_match("") {
+            return Err("it matches the empty text, so it would be found everywhere".to_owned());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            regex,
+        })
+    }
+}
+
+/// Ids and hashes of our own. Bare digits of a span's or trace's id only with a letter among them: else
+/// they may be a card's number.
+static OWN: LazyLock<Regex> = LazyLock::new(|| {
+    constant(concat!(
+        r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+        r"|\b(?:sha256|hmac):[0-9a-f]{16,64}|\bx-[0-9a-f]{16,64}\b",
+        r"|\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b",
+        r"|\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{16})\b",
+    ))
+});
+
+static IBAN: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"));
+
+/// Germany's identification number for taxes: 11 digits.
+static TAX_ID: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"\b[1-9][0-9]{10}\b|\b[1-9][0-9] [0-9]{3} [0-9]{3} [0-9]{3}\b"));
+
+/// France's number of social security: 13 digits and a key of two.
+static NIR: LazyLock<Regex> = LazyLock::new(|| {
+    constant(r"\b[12] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}\b")
+});
+
+/// Words that may be keys.
+static WORD: LazyLock<Regex> = LazyLock::new(|| constant(r"[A-Za-z0-9+/_=-]{24,}"));
+
+fn constant(pattern: &str) -> Regex {
+    // Constants, each of which a test compiles.
+    Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// Finds them.
+#[derive(Debug)]
+pub(super) struct Detector {
+    own: Vec<Pattern>,
+}
+
+impl Detector {
+    pub(super) fn new(own: Vec<Pattern>) -> Self {
+        Self { own }
+    }
+
+    /// All that a text holds; of two that overlap, both.
+    pub(super) fn hits(&self, text: &str) -> Vec<Hit<'_>> {
+        let masked = without_ids(text);
+        let mut hits: Vec<Hit<'_>> = (policy::find(&masked).into_iter())
+            .map(|found| Hit {
+                kind: found.kind,
+                at: found.at,
+            })
+            .collect();
+        type Check = fn(&str) -> bool;
+        let shapes: [(&str, &Regex, Check); 4] = [
+            ("iban", &IBAN, is_iban),
+            ("tax_id", &TAX_ID, is_tax_id),
+            ("nir", &NIR, is_nir),
+            ("entropy", &WORD, is_random),
+        ];
+        for (kind, regex, is_one) in shapes {
+            for found in regex.find_iter(&masked) {
+                let at = found.range();
+                let known = |hit: &Hit<'_>| hit.at.start < at.end && at.start < hit.at.end;
+                if is_one(found.as_str()) && !hits.iter().any(known) {
+                    hits.push(Hit { kind, at });
+                }
+            }
+        }
+        for pattern in &self.own {
+            for found in pattern.regex.find_iter(text) {
+                hits.push(Hit {
+                    kind: &pattern.name,
+                    at: found.range(),
+                });
+            }
+        }
+        hits
+    }
+
+    /// The text, with names in the place of what is found.
+    pub(super) fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut hits = self.hits(text);
+        if hits.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        hits.sort_by_key(|hit| hit.at.start);
+        let mut out = String::new();
+        let mut from = 0;
+        for hit in hits {
+            if hit.at.start >= from {
+                out.push_str(&text[from..hit.at.start]);
+                out.push_str(&format!("[{}]", hit.kind));
+            }
+            from = from.max(hit.at.end);
+        }
+        out.push_str(&text[from..]);
+        Cow::Owned(out)
+    }
+}
+
+/// Ids of our own are replaced by something of the same length that is nothing.
+fn without_ids(text: &str) -> Cow<'_, str> {
+    OWN.replace_all(text, |found: &Captures<'_>| {
+        let found = &found[0];
+        match found.bytes().all(|b| b.is_ascii_digit()) {
+            true => found.to_owned(),
+            false => "~".repeat(found.len()),
+        }
+    })
+}
+
+fn is_iban(text: &str) -> bool {
+    let plain: String = text.chars().filter(|c| *c != ' ').collect();
+    plain.parse::<Iban>().is_ok()
+}
+
+fn digits(text: &str) -> Vec<u32> {
+    text.chars().filter_map(|c| c.to_digit(10)).collect()
+}
+
+/// One digit stands twice or three times among the first ten; the last one is a check digit by ISO 7064.
+fn is_tax_id(text: &str) -> bool {
+    let digits = digits(text);
+    let Some((check, body)) = digits.split_last().filter(|(_, body)| body.len() == 10) else {
+        return false;
+    };
+    let mut counts = [0; 10];
+    for digit in body {
+        counts[*digit as usize] += 1;
+    }
+    let more: Vec<_> = counts.iter().filter(|n| **n > 1).collect();
+    if !matches!(more[..], [2 | 3]) {
+        return false;
+    }
+    let product = body.iter().fold(10, |product, digit| {
+        let sum = match (digit + product) % 10 {
+            0 => 10,
+            sum => sum,
+        };
+        sum * 2 % 11
+    });
+    *check == (11 - product) % 10
+}
+
+/// The key is 97 less the rest of the number by 97; a month is one of twelve, or made up.
+fn is_nir(text: &str) -> bool {
+    let digits = digits(text);
+    if digits.len() != 15 {
+        return false;
+    }
+    let number = |part: &[u32]| part.iter().fold(0u64, |n, d| n * 10 + u64::from(*d));
+    let month = number(&digits[3..5]);
+    let is_month = (1..=12).contains(&month) || (20..=42).contains(&month) || month >= 50;
+    is_month && number(&digits[13..]) == 97 - number(&digits[..13]) % 97
+}
+
+/// Letters of both cases and digits that change too often for words put together, and repeat too seldom. Names
+/// have few digits, and those together.
+fn is_random(word: &str) -> bool {
+    let class = |c: u8| match c {
+        b'A'..=b'Z' => 1,
+        b'a'..=b'z' => 2,
+        b'0'..=b'9' => 3,
+        _ => 0,
+    };
+    let classes: Vec<u8> = word.bytes().map(class).filter(|c| *c > 0).collect();
+    let of = |class| classes.iter().filter(|c| **c == class).count();
+    let changes = || classes.windows(2).filter(|two| two[0] != two[1]);
+    let of_digits = changes().filter(|two| two.contains(&3)).count();
+    (1..=3).all(|class| of(class) >= 3)
+        && changes().count() * 5 >= classes.len() * 2
+        && of_digits * 7 >= classes.len()
+        && entropy(word.as_bytes()) >= 3.8
+}
+
+/// Bits per byte.
+fn entropy(bytes: &[u8]) -> f64 {
+    let mut counts = [0u32; 256];
+    for byte in bytes {
+        counts[usize::from(*byte)] += 1;
+    }
+    let all = bytes.len() as f64;
+    (counts.iter().filter(|n| **n > 0))
+        .map(|n| f64::from(*n) / all)
+        .map(|p| -p * p.log2())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<String> {
+        let detector = Detector::new(vec!["order=ORD-[0-9]+".parse().unwrap()]);
+        let hits = detector.hits(text).into_iter();
+        hits.map(|hit| format!("{}:{}", hit.kind, &text[hit.at]))
+            .collect()
+    }
+
+    #[test]
+    fn numbers_of_people_are_found_by_their_check_digits() {
+        assert_eq!(
+            kinds("pay DE89 3704 0044 0532 0130 00 now")[0],
+            "iban:DE89 3704 0044 0532 0130 00"
+        );
+        assert_eq!(
+            kinds("GB82WEST12345698765432"),
+            ["iban:GB82WEST12345698765432"]
+        );
+        assert_eq!(kinds("id 86095742719, ok"), ["tax_id:86095742719"]);
+        assert_eq!(
+            kinds("NIR 1 85 05 78 006 084 91"),
+            ["nir:1 85 05 78 006 084 91"]
+        );
+        for wrong in [
+            "DE89 3704 0044 0532 0130 01",
+            "86095742718",
+            "12345678901",
+            "1 85 05 78 006 084 92",
+        ] {
+            assert_eq!(kinds(wrong), [""; 0], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn random_words_and_patterns_of_the_callers_are_found() {
+        let key = ["q8Zr2LxV9c", "T4bN7mWk1Y", "p6Hs3D"].concat();
+        assert_eq!(kinds(&format!("k {key}")), [format!("entropy:{key}")]);
+        assert_eq!(kinds("ORD-17 and ORD-18"), ["order:ORD-17", "order:ORD-18"]);
+        let mail = Detector::new(Vec::new());
+        assert_eq!(mail.masked("of bob@example.com"), "of [email]");
+    }
+
+    #[test]
+    fn ids_of_our_own_and_names_are_not() {
+        for text in [
+            "0b5e7a1c-1d2e-4f3a-8b9c-0d1e2f3a4b5c",
+            "sha256:4111111111111111, hmac:0123456789012345",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "x-5feceb66ffc86f38d952786c6d696c79c2dbc239",
+            "RunOrderSupportWorkflowWithRetriesV2Step3Of12",
+            "activity:12:OrderTools::search_2024_products:1",
+            "[email] [card] [redacted]",
+            "2026-11-21T20:19:40.123456Z",
+            "1795292350795174",
+        ] {
+            assert_eq!(kinds(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_and_an_expression() {
+        for wrong in ["a", "=x", "a b=x", "a=(", "a=x*"] {
+            assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
+        }
+    }
+}

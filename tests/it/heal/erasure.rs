@@ -1,0 +1,164 @@
+//! What was erased stays away, whoever tells of it: a worker that goes on, one that replays, a backfill, a
+//! reconciler.
+
+use std::time::Duration;
+
+use omnitrace::OmniTrace;
+use omnitrace::config::Settings;
+use omnitrace_store::row::RunKey;
+use omnitrace_tests::{RunningWorker, beside, unique};
+use serde_json::json;
+use temporalio_client::{
+    Client, WorkflowGetResultOptions, WorkflowHistory, WorkflowSignalOptions, WorkflowStartOptions,
+};
+use temporalio_common::MemoValues;
+use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+
+use super::place::{Kind, Place};
+use super::runs::{self, Whole, worker};
+use crate::replay::history;
+
+on_each_database! {
+    an_erased_user_is_nowhere_and_stays_away;
+}
+
+async fn start(client: &Client, queue: &str, id: &str, user: &str, waits: bool) {
+    let mut memo = MemoValues::new();
+    memo.insert("user_id", user.to_owned());
+    let options = WorkflowStartOptions::new(queue, id).memo(memo).build();
+    let started = client.start_workflow(Whole::run, waits, options).await;
+    started.expect("started");
+}
+
+async fn result(client: &Client, id: &str) {
+    let handle = client.get_workflow_handle::<Whole>(id);
+    let result = handle.get_result(WorkflowGetResultOptions::default()).await;
+    assert_eq!(result.expect("completed"), "order-7");
+}
+
+/// Workflow ids that are stored, in order.
+async fn stored(place: &Place) -> Vec<String> {
+    let stored = place.stored().await.into_iter();
+    stored.map(|(run, _)| run.key.workflow_id).collect()
+}
+
+/// Tables with rows that name one of alice's runs, or her.
+async fn naming(place: &Place) -> Vec<(String, u64)> {
+    let hash = Settings::default().policy().identity("alice");
+    let tables = ["runs", "events", "cuts", "promotions"];
+    let conditions = tables.map(|table| (table, "workflow_id LIKE 'alice-%'".to_owned()));
+    let by_user = ("runs", format!("user_id = '{hash}'"));
+    let mut naming = Vec::new();
+    for (table, condition) in conditions.into_iter().chain([by_user]) {
+        let sql = format!("SELECT count(*) FROM omnitrace_{table} WHERE {condition}");
+        naming.push((table.to_owned(), place.sql(&sql).await));
+    }
+    naming.retain(|(_, rows)| *rows > 0);
+    naming
+}
+
+async fn an_erased_user_is_nowhere_and_stays_away(kind: Kind) {
+    let place = Place::new(kind).await;
+    let omnitrace = OmniTrace::start(place.settings());
+    let client = place.client(&[&omnitrace]).await;
+    let queue = unique("queue");
+    let running = RunningWorker::start(client.clone(), worker(&queue));
+    beside(running, async {
+        for (id, user) in [("alice-1", "alice"), ("bob-1", "bob"), ("alice-2", "alice")] {
+            start(&client, &queue, id, user, false).await;
+            result(&client, id).await;
+        }
+        // It goes on while she is erased.
+        start(&client, &queue, "alice-open", "alice", true).await;
+        omnitrace_tests::eventually("the run that goes on is stored", async || {
+            omnitrace.flush().await.expect("stored");
+            (stored(&place).await.len() == 4).then_some(())
+        })
+        .await;
+
+        let would = place.json(&["erase", "--user", "alice"]).await;
+        assert_eq!(would["runs"], 3, "{would}");
+        assert_eq!(stored(&place).await.len(), 4);
+        let done = place.json(&["erase", "--user", "alice", "--yes"]).await;
+        assert_eq!(done["runs"], 3, "{done}");
+        assert_eq!(stored(&place).await, ["bob-1"]);
+        assert_eq!(naming(&place).await, []);
+
+        // Its worker tells of it until it is over, and of a new one.
+        let handle = client.get_workflow_handle::<Whole>("alice-open");
+        let options = WorkflowSignalOptions::default();
+        handle
+            .signal(Whole::release, (), options)
+            .await
+            .expect("sent");
+        result(&client, "alice-open").await;
+        start(&client, &queue, "alice-new", "alice", false).await;
+        result(&client, "alice-new").await;
+        omnitrace.flush().await.expect("stored");
+    })
+    .await;
+    assert_eq!(stored(&place).await, ["alice-new", "bob-1"]);
+    let refused = |omnitrace: &OmniTrace| omnitrace.counters()["rows.dropped.erased"];
+    assert!(refused(&omnitrace) > 0);
+    omnitrace
+        .shutdown(Duration::from_secs(10))
+        .await
+        .expect("stored");
+
+    // A replay that records.
+    let replaying = OmniTrace::start(place.settings());
+    for id in ["alice-1", "alice-open"] {
+        let history = history(&client, id).await;
+        let plugin = replaying.replay_plugin(run_key(&place, id, &client).await);
+        let options = WorkflowReplayerOptions::new()
+            .worker_plugin(plugin)
+            .register_workflow::<Whole>()
+            .expect("a workflow")
+            .task_queue(&queue)
+            .build();
+        let replayer = WorkflowReplayer::new(options).expect("valid options");
+        let replayed = replayer
+            .replay_workflow(WorkflowHistory::from(history))
+            .await;
+        replayed.expect("replayed");
+    }
+    replaying.flush().await.expect("nothing waits");
+    assert!(refused(&replaying) > 0);
+    replaying
+        .shutdown(Duration::from_secs(10))
+        .await
+        .expect("stored");
+    assert_eq!(stored(&place).await, ["alice-new", "bob-1"]);
+
+    // Everything that reads histories.
+    place.indexed(5).await;
+    let backfilled = place.json(&["backfill"]).await;
+    assert_eq!(
+        (&backfilled["erased"], &backfilled["runs"]),
+        (&json!(3), &json!(2))
+    );
+    let verified = place.json(&["verify"]).await;
+    assert_eq!(
+        (&verified["erased"], &verified["missing"]),
+        (&json!(3), &json!(0))
+    );
+    let repaired = place.json(&["verify", "--repair"]).await;
+    assert_eq!(
+        (&repaired["erased"], &repaired["repaired"]),
+        (&json!(3), &json!(0))
+    );
+    let pass = place.json(&["reconcile", "--once", "--settle", "1s"]).await;
+    assert_eq!((&pass["erased"], &pass["recorded"]), (&json!(3), &json!(0)));
+    assert_eq!(stored(&place).await, ["alice-new", "bob-1"]);
+
+    // Another erasure takes what came since.
+    place.json(&["erase", "--user", "alice", "--yes"]).await;
+    assert_eq!(naming(&place).await, []);
+    assert_eq!(stored(&place).await, ["bob-1"]);
+}
+
+async fn run_key(place: &Place, id: &str, client: &Client) -> RunKey {
+    let described = runs::handle(client, id).describe(Default::default()).await;
+    let described = described.expect("a run");
+    RunKey::new(&place.namespace, id, described.run_id())
+}
