@@ -154,7 +154,9 @@ struct Scale {
     events: u32,
     /// Runs that the API has many of.
     stored_runs: u32,
-    /// Runs of each of the hours of ninety days.
+    /// Days of a store that is pruned.
+    days: u32,
+    /// Runs of each of their hours.
     hourly_runs: u32,
     /// Seconds of writing without pruning.
     alone_s: u32,
@@ -170,6 +172,7 @@ impl Scale {
         rows: 10_000,
         events: 50_000,
         stored_runs: 1_000_000,
+        days: 90,
         hourly_runs: 1_000,
         alone_s: 60,
         sizes: 3,
@@ -181,7 +184,8 @@ impl Scale {
         rows: 1_000,
         events: 5_000,
         stored_runs: 100_000,
-        hourly_runs: 10,
+        days: 18,
+        hourly_runs: 100,
         alone_s: 5,
         sizes: 2,
     };

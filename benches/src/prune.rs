@@ -21,8 +21,7 @@ use crate::database::{Bare, Database, Kind};
 use crate::progress;
 use crate::series::{Metrics, Of, Question, Series};
 
-/// Days of the store, and those that stay.
-const DAYS: i64 = 90;
+/// Days that stay.
 const KEPT: &str = "14";
 
 /// Events of a run.
@@ -52,11 +51,11 @@ pub(crate) const QUESTIONS: [Question; 8] = [
     longest("SQLite: longest write while pruning / 100 ms", 0),
     pruning("SQLite: median of a write, pruning / alone", 0, P50),
     pruning("SQLite: 99 % of writes, pruning / alone", 0, P99),
-    pruning("SQLite: bytes, pruned and vacuumed / before", 0, BYTES).at_most(0.6),
+    pruning("SQLite: bytes, pruned and vacuumed / before", 0, BYTES).at_most(0.9),
     longest("PostgreSQL: longest write while pruning / 100 ms", 1),
     pruning("PostgreSQL: median of a write, pruning / alone", 1, P50),
     pruning("PostgreSQL: 99 % of writes, pruning / alone", 1, P99),
-    pruning("PostgreSQL: bytes, pruned and vacuumed / before", 1, BYTES).at_most(0.6),
+    pruning("PostgreSQL: bytes, pruned and vacuumed / before", 1, BYTES).at_most(0.9),
 ];
 
 const fn pruning(what: &'static str, at: usize, metric: &'static str) -> Question {
@@ -80,7 +79,7 @@ pub(crate) async fn run(scale: &Scale, postgres: &str) -> anyhow::Result<Series>
         // Whole hours, as they are aggregated.
         let now = hour_of(jiff::Timestamp::now().as_microsecond());
         progress::step("filling");
-        fill(&database, now, i64::from(scale.hourly_runs)).await?;
+        fill(&database, now, scale).await?;
         let before = size(&database).await?;
         expect(&database).await?;
         progress::step("writing alone");
@@ -267,8 +266,8 @@ async fn columns(database: &Database, table: &str) -> anyhow::Result<Vec<String>
     })
 }
 
-/// Ninety days until now with so many runs an hour: one run is written, and copied by the database.
-async fn fill(database: &Database, now: Micros, hourly: i64) -> anyhow::Result<()> {
+/// Some days until now with so many runs an hour: one run is written, and copied by the database.
+async fn fill(database: &Database, now: Micros, scale: &Scale) -> anyhow::Result<()> {
     let store = database.store().await?;
     let (run, events) = rows(RunKey::new("stored", "order", "run"), now);
     let batch = Batch {
@@ -279,7 +278,8 @@ async fn fill(database: &Database, now: Micros, hourly: i64) -> anyhow::Result<(
     store.write(&batch).await?;
     store.close().await;
     let is_sqlite = matches!(database.connect().await?, Bare::Sqlite(_));
-    let runs = DAYS * 24 * hourly;
+    let hourly = i64::from(scale.hourly_runs);
+    let runs = i64::from(scale.days) * 24 * hourly;
     let apart = HOUR / hourly;
     let (numbers, hash): (String, fn(&str) -> String) = match is_sqlite {
         true => (

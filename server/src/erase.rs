@@ -277,8 +277,12 @@ fn list(erasures: &[Erasure], json: bool) -> String {
             Some(at) => format!("done {}", when::short(at)),
             None => "not done: the same command goes on".to_owned(),
         };
+        let why = match erasure.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
         let line = format!(
-            "{} {} {}: runs before {}, {done}, by {}, {} and {}: {}",
+            "{} {} {}: runs before {}, {done}, by {}, {} and {}{why}",
             erasure.id,
             erasure.kind,
             erasure.subject,
@@ -286,7 +290,6 @@ fn list(erasures: &[Erasure], json: bool) -> String {
             erasure.done_by,
             count(erasure.runs, "run"),
             count(erasure.events, "event"),
-            erasure.reason,
         );
         clean(&line) + "\n"
     };

@@ -57,7 +57,10 @@ pub fn find(text: &str) -> Vec<Found> {
         }
     }
     for at in URL_USER.find_iter(text) {
-        if !SCRUBBED.is_match(at.as_str()) {
+        // The user of a database is told wherever its address is; a user of others may be a token.
+        let before = &text[..at.start()];
+        let database = before.ends_with("postgres") || before.ends_with("postgresql");
+        if !SCRUBBED.is_match(at.as_str()) && (!database || at.as_str()[3..].contains(':')) {
             add("credentials", at.range());
         }
     }
@@ -144,6 +147,7 @@ mod tests {
             "[email] and [bearer], password=[redacted], ://[credentials]@db",
             "666-12-3456, 900-12-3456, 123-00-4567, 123-45-0000",
             "http://h:80/p?to=x",
+            "no database at postgres://app@db:5432/x",
             "",
         ] {
             assert_eq!(kinds(text), [], "{text}");

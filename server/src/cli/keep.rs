@@ -69,11 +69,11 @@ pub(crate) struct PruneArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at every column of text of every table, and at what would leave: spans, metrics' labels, answers
-of the API, what waits on this machine's disk, and lines of logs that it is given. Finds e-mail addresses,
-payment cards, keys, tokens, JWTs, PEM blocks, credentials in URLs, values of secret names, US SSNs, IBANs,
-German tax ids, French social security numbers, random words, and your own patterns. Prints where, never
-what.
+    after_help = "Looks at every column of text of every table, and at what would leave: spans, labels of metrics,
+answers of the API, what waits on this machine's disk, and lines of logs that it is given. Finds
+e-mail addresses, payment cards, keys, tokens, PEM blocks, credentials in URLs, values of secret
+names, US SSNs, IBANs, German tax ids, French social security numbers, random words, and your own
+patterns. Prints where, never what.
 
 Exit code: 0 if nothing is found, 1 if something is, 2 if it could not be looked at.
 
@@ -109,9 +109,9 @@ pub(crate) struct AuditArgs {
 #[derive(Debug, Args)]
 #[command(
     group = clap::ArgGroup::new("subject").required(true),
-    after_help = "Without --yes it says what would go, and changes nothing. Ids are hashed as workers hash them: the
-environment must be theirs (OMNITRACE_HASH_KEY). It covers the runs that started before, and their
-children; whatever comes of them later is refused. It may be stopped and started again.
+    after_help = "Without --yes it says what would go, and changes nothing. Ids are hashed as workers hash them:
+the environment must be theirs (OMNITRACE_HASH_KEY). It covers the runs that started before, and
+their children; whatever comes of them later is refused. It may be stopped and started again.
 
 Exit code: 0 when all is done or said, 1 if nothing was done.
 

@@ -15,7 +15,6 @@ use backon::{ExponentialBuilder, Retryable};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Acquire, ConnectOptions, Connection, PgPool};
 
-use self::tables::GATE;
 pub use self::url::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, PostgresUrl,
 };
@@ -29,6 +28,9 @@ pub const MAX_CONNECTIONS: u32 = 4;
 const TRIES: usize = 6;
 const MIN_WAIT: Duration = Duration::from_millis(10);
 const MAX_WAIT: Duration = Duration::from_millis(500);
+
+/// "omniwrit": the lock that every transaction that writes holds until it ends, shared unless it is to be alone.
+const GATE: i64 = i64::from_be_bytes(*b"omniwrit");
 
 /// Size of the tables with their indexes.
 const BYTES: &str = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint \
@@ -117,8 +119,9 @@ impl PostgresStore {
         let written = async {
             // Whatever the role's default is: each statement must see what was committed before it
             // got its locks.
+            let gate = if J::ALONE { "" } else { "_shared" };
             let begin = format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared({GATE})"
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock{gate}({GATE})"
             );
             let mut transaction = connection.begin_with(begin).await?;
             let report = job.run(&mut *transaction, &self.options).await?;

@@ -34,9 +34,6 @@ impl Fields for PgRow {
     }
 }
 
-/// "omniwrit": what every transaction that writes holds, shared, until it ends.
-pub(super) const GATE: i64 = i64::from_be_bytes(*b"omniwrit");
-
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The values of one column.
@@ -99,11 +96,6 @@ impl Tables for PgConnection {
     const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
     const NEW_ID: &str = "md5(random()::text || clock_timestamp()::text)";
-
-    async fn alone(&mut self) -> Result<(), sqlx::Error> {
-        let alone = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(GATE);
-        alone.execute(self).await.map(drop)
-    }
 
     async fn over(
         &mut self,

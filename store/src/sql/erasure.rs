@@ -89,8 +89,9 @@ pub(crate) struct Begin<'a>(pub(crate) &'a ErasureRequest);
 impl Job for Begin<'_> {
     type Report = String;
 
+    const ALONE: bool = true;
+
     async fn run<T: Tables>(&self, tables: &mut T, _: &OpenOptions) -> Result<String, sqlx::Error> {
-        tables.alone().await?;
         let request = self.0;
         let subject = request.subject.hash();
         let namespace = request.namespace.as_deref().unwrap_or_default();
@@ -136,13 +137,14 @@ pub(crate) struct Step<'a> {
 impl Job for Step<'_> {
     type Report = EraseStep;
 
+    /// What comes of the runs that go waits, and is refused then.
+    const ALONE: bool = true;
+
     async fn run<T: Tables>(
         &self,
         tables: &mut T,
         _: &OpenOptions,
     ) -> Result<EraseStep, sqlx::Error> {
-        // What comes of the runs that go waits, and is refused then.
-        tables.alone().await?;
         let runs = self.runs(tables).await?;
         if !runs.is_empty() {
             let keys: Vec<&RunKey> = runs.iter().collect();

@@ -38,6 +38,9 @@ pub(crate) type Values<'a> = Vec<Value<'a>>;
 pub(crate) trait Job: Sync {
     type Report: Send;
 
+    /// Whether it waits for the transactions that are under way, and makes others wait until it ends.
+    const ALONE: bool = false;
+
     fn run<T: Tables>(
         &self,
         tables: &mut T,
@@ -57,9 +60,6 @@ pub(crate) trait Tables: Send {
 
     /// A text that no other row has.
     const NEW_ID: &str;
-
-    /// Waits for the transactions that are under way, and makes others wait until this one ends.
-    fn alone(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Runs a statement over rows, made from what stands for them in SQL.
     fn over(

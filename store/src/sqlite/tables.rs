@@ -55,11 +55,6 @@ impl Tables for SqliteConnection {
 
     const NEW_ID: &str = "lower(hex(randomblob(16)))";
 
-    /// A write transaction is alone in the file.
-    async fn alone(&mut self) -> Result<(), sqlx::Error> {
-        Ok(())
-    }
-
     async fn over(
         &mut self,
         rows: Vec<Values<'_>>,

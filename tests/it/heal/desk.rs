@@ -120,6 +120,9 @@ async fn a_store_deleted_in_the_middle_is_filled_from_histories(kind: Kind) {
     let repaired = lost.json(&["verify", "--repair"]).await;
     assert_eq!(repaired["repaired"], json!(0));
     assert_eq!(lost.stored().await, filled);
+    // What customers wrote is in the mails, and nowhere here.
+    let audited = lost.run(&["audit"]).await;
+    assert_eq!((audited.code, audited.err.as_str()), (0, ""), "{audited:?}");
 }
 
 type Stored = [(RunRow, Vec<EventRow>)];
