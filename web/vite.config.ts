@@ -12,6 +12,6 @@ export default defineConfig({
     modulePreload: false,
   },
   // `npm run dev` shows what `omnitrace serve` answers.
-  server: { proxy: { "/executions": "http://127.0.0.1:8234", "/stats": "http://127.0.0.1:8234" } },
+  server: { proxy: Object.fromEntries(["/executions", "/stats", "/me"].map((path) => [path, "http://127.0.0.1:8234"])) },
   test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], restoreMocks: true },
 });

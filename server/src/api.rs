@@ -5,8 +5,10 @@
 mod comparison;
 mod event;
 mod export;
+mod node;
 mod stats;
 mod trace;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,7 +26,8 @@ pub(crate) use comparison::Comparison;
 pub(crate) use event::{Event, Events};
 pub(crate) use export::{Export, csv};
 pub(crate) use stats::{Stats, TypeStats};
-pub(crate) use trace::{Include, Near, Trace, TraceBackend, View};
+pub(crate) use trace::{Near, Trace, TraceBackend};
+pub(crate) use view::{Include, View};
 
 /// Page of runs, newest first.
 #[derive(Serialize, ToSchema)]
@@ -32,6 +35,8 @@ pub(crate) struct Executions<'a> {
     pub(crate) executions: Vec<Execution<'a>>,
     /// What `cursor=` takes to get the next page; null on the last one.
     pub(crate) next_cursor: Option<String>,
+    /// What was looked for in each run was looked for in those that started after this; null if in all.
+    pub(crate) looked_until: Option<String>,
     /// How many have which status; with `include=counts`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counts: Option<Counts>,

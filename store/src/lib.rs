@@ -31,5 +31,6 @@ pub use postgres::{
     PostgresUrl,
 };
 pub use retention::{Prunable, PruneError, PruneStep, Retention};
+pub use sql::search::{CountedRuns, FoundRuns};
 pub use store::*;
 pub use texts::{TextRow, TextTable};

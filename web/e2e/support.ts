@@ -3,6 +3,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -26,10 +27,15 @@ export class Server {
     readonly url: string,
   ) {}
 
-  static async start(histories = HISTORIES): Promise<Server> {
+  static async start(histories = HISTORIES, options: string[] = []): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "omnitrace-ui-"));
     for (const history of histories) importInto(folder, history);
-    const child = spawn(given("OMNITRACE_BIN"), ["serve", "--listen", "127.0.0.1:0"], {
+    // Without a token it would not start.
+    if (options.includes("--require-token")) {
+      const first = ["token", "create", "--name", "first", "--tenant", "*", "--namespace", "*"];
+      execFileSync(given("OMNITRACE_BIN"), first, { env: environment(folder), stdio: ["ignore", "ignore", "inherit"] });
+    }
+    const child = spawn(given("OMNITRACE_BIN"), ["serve", "--listen", "127.0.0.1:0", ...options], {
       env: environment(folder),
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -44,9 +50,14 @@ export class Server {
     importInto(this.folder, history, workflowId);
   }
 
-  /** Another command on the same store. */
-  run(...command: string[]) {
-    execFileSync(given("OMNITRACE_BIN"), command, { env: environment(this.folder), stdio: ["ignore", "ignore", "inherit"] });
+  /** What another command on the same store prints. */
+  run(...command: string[]): string {
+    return execFileSync(given("OMNITRACE_BIN"), command, { env: this.environment, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  }
+
+  /** What a program needs to work on the same store. */
+  get environment(): Record<string, string> {
+    return environment(this.folder);
   }
 
   /** Records a history that was made up. */
@@ -65,7 +76,69 @@ export class Server {
   }
 }
 
-const environment = (folder: string) => ({
+/** Temporal's development server, and the example worker, which records into the store of a server of ours. */
+export class Temporal {
+  private readonly children: ChildProcess[] = [];
+  private address = "";
+
+  static async start(server: Server): Promise<Temporal> {
+    const temporal = new Temporal();
+    temporal.address = `127.0.0.1:${await freePort()}`;
+    const dev = ["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"];
+    temporal.spawn(given("TEMPORAL_BIN"), [...dev, "--port", temporal.address.split(":")[1]!], temporal.environment);
+    await eventually("the server has its namespace", () => temporal.cli("operator", "namespace", "describe", "--namespace", "default"));
+    const worker = ["worker", "--address", temporal.address];
+    temporal.spawn(given("WORKER_BIN"), worker, { ...server.environment, OMNITRACE_FLUSH_MS: "50" });
+    return temporal;
+  }
+
+  /** Runs Temporal's command line. */
+  cli(...command: string[]): string {
+    const args = [...command, "--address", this.address];
+    return execFileSync(given("TEMPORAL_BIN"), args, { env: this.environment, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  }
+
+  /** None of the user's settings. */
+  private get environment() {
+    return { PATH: given("PATH"), HOME: tmpdir() };
+  }
+
+  async stop() {
+    for (const child of this.children.reverse()) {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+    }
+  }
+
+  private spawn(program: string, args: string[], env: Record<string, string>) {
+    this.children.push(spawn(program, args, { env, stdio: ["ignore", "ignore", "inherit"] }));
+  }
+}
+
+/** A port that nobody has at this moment. */
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Tries again until it does not fail. */
+async function eventually<T>(what: string, attempt: () => T): Promise<T> {
+  const until = Date.now() + 60_000;
+  for (;;) {
+    try {
+      return attempt();
+    } catch (error) {
+      if (Date.now() > until) throw new Error(`waited in vain until ${what}`, { cause: error });
+      await new Promise((again) => setTimeout(again, 100));
+    }
+  }
+}
+
+const environment = (folder: string): Record<string, string> => ({
   PATH: given("PATH"),
   OMNITRACE_CAPTURE_CONTENT: "true",
   OMNITRACE_CATEGORIES: "model=Model::*",

@@ -3,6 +3,7 @@
 
 mod bench;
 mod bench_ui;
+mod book;
 mod cargo;
 mod chaos;
 mod dashboards;
@@ -95,6 +96,8 @@ Examples:
         #[arg(long)]
         screenshots: bool,
     },
+    /// Check the links of the guides, and make a site of them
+    Book,
     /// Print what a plain `cargo build` needs: eval "$(cargo xtask env)"
     Env,
 }
@@ -120,6 +123,7 @@ fn run(task: Task) -> Result<(), Error> {
         Task::Soak(options) => soak::run(&host, &options),
         Task::Fuzz(options) => fuzz::run(&host, &options),
         Task::Web { screenshots } => web::run_and_draw(&host, screenshots),
+        Task::Book => book::run(&host),
         Task::Env => print_environment(&protoc::resolve(&host)?),
     }
 }

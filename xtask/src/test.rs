@@ -17,6 +17,8 @@ use crate::{cargo, chaos, dashboards, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
+/// The packages whose tests need a Jaeger.
+const ON_JAEGER: [&str; 2] = ["omnitrace-server", INTEGRATION];
 /// The packages whose tests need a PostgreSQL server.
 const ON_POSTGRES: [&str; 2] = ["omnitrace-store", INTEGRATION];
 /// Where the tests find it, as a URL whose role may create databases and roles.
@@ -61,12 +63,13 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
     if wants_server(&arguments, INTEGRATION) {
         servers.temporal = Some(TestServers::start(host)?);
     }
+    if ON_JAEGER.iter().any(|of| wants_server(&arguments, of)) {
+        servers.jaeger = start_jaeger(host)?;
+    }
     if ON_POSTGRES.iter().any(|of| wants_server(&arguments, of)) {
         servers.postgres = start_postgres(host)?;
     }
-    if let Some(server) = &mut servers.temporal {
-        server.wait()?;
-    }
+    servers.wait()?;
     let mut tests = test_command(host, &protoc, &servers);
     if selects_everywhere(&arguments) {
         tests.arg("--workspace");
@@ -103,7 +106,8 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
     steps.run("dashboards", dashboards::check)?;
     if built {
         steps.run("web UI in a browser", || {
-            web::in_browser(host, &cargo::target_directory(host).join("debug/omnitrace"))
+            let omnitrace = cargo::target_directory(host).join("debug/omnitrace");
+            web::in_browser(host, protoc, &omnitrace)
         })?;
         steps.run("lints", || {
             let mut clippy = cargo::command(protoc);
@@ -116,11 +120,10 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
         })?;
         let mut servers = Servers::default();
         let ready = steps.run("servers", || {
-            let mut starting = TestServers::start(host)?;
+            servers.temporal = Some(TestServers::start(host)?);
+            servers.jaeger = start_jaeger(host)?;
             servers.postgres = start_postgres(host)?;
-            starting.wait()?;
-            servers.temporal = Some(starting);
-            Ok(())
+            servers.wait()
         })?;
         if ready {
             steps.run("tests", || {
@@ -154,7 +157,17 @@ fn run_build(command: &mut Command, doing: &str, what: &str) -> Result<(), Error
 struct Servers {
     temporal: Option<TestServers>,
     /// `None` too where the caller's own is used, which the tests inherit.
+    jaeger: Option<Jaeger>,
     postgres: Option<PostgresServer>,
+}
+
+impl Servers {
+    fn wait(&mut self) -> Result<(), Error> {
+        if let Some(temporal) = &mut self.temporal {
+            temporal.wait()?;
+        }
+        self.jaeger.as_mut().map_or(Ok(()), Jaeger::wait_ready)
+    }
 }
 
 fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
@@ -177,13 +190,13 @@ fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
                 .iter()
                 .map(|(name, program)| (name, program)),
         );
-        if let Some(jaeger) = &temporal.jaeger {
-            let [grpc, http] = JAEGER_OTLP_VARIABLES;
-            command
-                .env(JAEGER_VARIABLE, jaeger.query())
-                .env(grpc, jaeger.grpc())
-                .env(http, jaeger.http());
-        }
+    }
+    if let Some(jaeger) = &servers.jaeger {
+        let [grpc, http] = JAEGER_OTLP_VARIABLES;
+        command
+            .env(JAEGER_VARIABLE, jaeger.query())
+            .env(grpc, jaeger.grpc())
+            .env(http, jaeger.http());
     }
     if let Some(server) = &servers.postgres {
         command.env(POSTGRES_VARIABLE, server.url());
@@ -206,7 +219,6 @@ pub(crate) fn is_hidden(name: &str) -> bool {
 struct TestServers {
     ours: Option<(DevServer, PathBuf)>,
     standalone: Option<Server>,
-    jaeger: Option<Jaeger>,
     /// Programs that tests start by themselves, by variable.
     programs: Vec<(&'static str, PathBuf)>,
 }
@@ -238,17 +250,9 @@ impl TestServers {
                 program,
             )),
         };
-        let jaeger = match given(JAEGER_VARIABLE) {
-            Some((name, address)) => {
-                say::line("jaeger", format_args!("at {address} ({name})"));
-                None
-            }
-            None => Some(Jaeger::start(host)?),
-        };
         Ok(Self {
             ours,
             standalone,
-            jaeger,
             programs,
         })
     }
@@ -257,10 +261,7 @@ impl TestServers {
         if let Some((server, _)) = &mut self.ours {
             server.wait_ready()?;
         }
-        if let Some(server) = &mut self.standalone {
-            server.wait_ready()?;
-        }
-        self.jaeger.as_mut().map_or(Ok(()), Jaeger::wait_ready)
+        self.standalone.as_mut().map_or(Ok(()), Server::wait_ready)
     }
 }
 
@@ -283,6 +284,14 @@ fn programs(host: &Host) -> Result<Vec<(&'static str, PathBuf)>, Error> {
         programs.push((PYTHON_VARIABLE, python::resolve(host)?));
     }
     Ok(programs)
+}
+
+fn start_jaeger(host: &Host) -> Result<Option<Jaeger>, Error> {
+    if let Some(address) = host.text(JAEGER_VARIABLE) {
+        say::line("jaeger", format_args!("at {address} ({JAEGER_VARIABLE})"));
+        return Ok(None);
+    }
+    Jaeger::start(host).map(Some)
 }
 
 fn start_postgres(host: &Host) -> Result<Option<PostgresServer>, Error> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
-use crate::tools::{Host, chromium, protoc};
+use crate::tools::protoc::{self, Protoc};
+use crate::tools::{Host, chromium, temporal};
 use crate::{cargo, process, say};
 
 /// Hashes of the bundle and of what it is made of.
@@ -58,14 +59,23 @@ pub(crate) fn run_and_draw(host: &Host, pictures: bool) -> Result<(), Error> {
     in_chromium(&["run", "--silent", "pictures"], &chromium, &omnitrace, &[])
 }
 
-/// Uses the web UI of a built `omnitrace` as a person does, in Chromium.
-pub(crate) fn in_browser(host: &Host, omnitrace: &Path) -> Result<(), Error> {
+/// Uses the web UI of a built `omnitrace` as a person does, in Chromium, with runs of the example worker among
+/// others.
+pub(crate) fn in_browser(host: &Host, protoc: &Protoc, omnitrace: &Path) -> Result<(), Error> {
     if !is_installed(&folder()) {
         say::line("web", "no npm, so the web UI is not used in a browser");
         return Ok(());
     }
     match chromium::resolve(host) {
-        Ok(chromium) => in_chromium(&["run", "--silent", "e2e"], &chromium, omnitrace, &[]),
+        Ok(chromium) => {
+            let worker = cargo::build_in_workspace(protoc, "worker-example")?;
+            let temporal = temporal::resolve(host)?;
+            let programs = [
+                ("TEMPORAL_BIN", temporal.as_os_str()),
+                ("WORKER_BIN", worker.as_os_str()),
+            ];
+            in_chromium(&["run", "--silent", "e2e"], &chromium, omnitrace, &programs)
+        }
         Err(Error::Advice(advice)) => {
             let line = format!("{advice}; so the web UI is not used in a browser");
             say::line("web", line);

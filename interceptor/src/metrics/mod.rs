@@ -154,6 +154,13 @@ impl Metrics {
         self.seconds(&TRACE_FETCH, elapsed);
     }
 
+    /// A client of a server was cut: `slow` or `stuck`.
+    pub fn client_cut(&self, reason: &'static str) {
+        if let Some(inner) = &self.0 {
+            inner.registry.count(&CLIENTS_CUT, &[reason]);
+        }
+    }
+
     /// The database was written to, or refused.
     pub(crate) fn flushed(&self, elapsed: Duration) {
         self.seconds(&FLUSH, elapsed);

@@ -209,6 +209,8 @@ metrics! {
         "Log lines over the limit of lines per second.";
     TRACE_FETCH = Seconds "omnitrace_trace_fetch_seconds" []
         "Seconds that `omnitrace serve` took to read a trace.";
+    CLIENTS_CUT = Counter "omnitrace_clients_cut_total" ["reason"]
+        "Clients that `omnitrace serve` cut: `slow` took the rows of a stream too slowly and was told so, `stuck` took nothing at all.";
     SERIES_OVERFLOW = Counter "omnitrace_series_overflow_total" ["metric"]
         "Measurements whose labels became `other`, because their metric has its number of series.";
 }

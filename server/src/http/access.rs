@@ -32,18 +32,28 @@ pub(super) struct Caller(Arc<Who>);
 
 #[derive(Debug)]
 struct Who {
+    name: Option<String>,
     rights: Rights,
     scope: AccessScope,
 }
 
 impl Caller {
-    pub(super) fn new(rights: Rights, scope: AccessScope) -> Self {
-        Self(Arc::new(Who { rights, scope }))
+    pub(super) fn new(name: Option<String>, rights: Rights, scope: AccessScope) -> Self {
+        Self(Arc::new(Who {
+            name,
+            rights,
+            scope,
+        }))
     }
 
     /// Whoever reaches a loopback address.
     fn local() -> Self {
-        Self::new(Right::ALL.into(), AccessScope::ALL)
+        Self::new(None, Right::ALL.into(), AccessScope::ALL)
+    }
+
+    /// Whom the token is for; `None` where none is needed.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
     }
 
     pub(super) fn scope(&self) -> &AccessScope {
@@ -141,10 +151,10 @@ impl Access {
         });
         let known = match token {
             Some(token) if tokens::is_ours(token) => stored(token, state).await?,
-            Some(token) => {
-                let jwt = self.jwt.as_ref();
-                jwt.and_then(|jwt| jwt.caller(token))
-            }
+            Some(token) => match &self.jwt {
+                Some(jwt) => jwt.caller(token).await,
+                None => None,
+            },
             None => None,
         };
         let Some((name, caller)) = known else {
@@ -177,7 +187,7 @@ async fn stored(token: &str, state: &AppState) -> Result<Option<(String, Caller)
     let now = jiff::Timestamp::now().as_microsecond();
     let row = row.filter(|row| tokens::opens(row, token, now));
     Ok(row.map(|row| {
-        let caller = Caller::new(Rights::read(&row.rights), row.scope);
+        let caller = Caller::new(Some(row.name), Rights::read(&row.rights), row.scope);
         (row.id, caller)
     }))
 }

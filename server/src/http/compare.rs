@@ -52,12 +52,7 @@ pub(super) struct CompareParams {
     params(CompareParams),
     responses(
         (status = 200, description = "Both runs and their steps", body = Comparison),
-        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such run", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfRun,
     )
 )]
 pub(super) async fn compare_executions(

@@ -17,7 +17,7 @@ use super::params::{self, Params};
 use super::problem::{self, Problem};
 use super::state::AppState;
 use crate::api::{Counts, Execution, Executions, StatusName};
-use crate::when::Moment;
+use crate::when::{self, Moment};
 
 /// Runs of a page, unless `limit` says otherwise.
 const DEFAULT_LIMIT: u32 = 50;
@@ -25,6 +25,8 @@ const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
 /// Among how many of the newest runs statuses are counted.
 const COUNTED: u32 = 10_000;
+/// How many runs a request looks at for what no index answers.
+const LOOKED_AT: u32 = 100_000;
 
 /// Which runs.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -146,6 +148,11 @@ fn either<T>(
 }
 
 /// List runs, newest first.
+///
+/// For a text, patterns with `*`, durations and cost a request looks at the newest 100,000 runs that the other
+/// parameters leave. Where there are more, `looked_until` says how far back it looked, and `next_cursor` looks
+/// further. Runs whose workflow id or run id begins with the text are found at once, however old, and may come
+/// once more where they belong.
 #[utoipa::path(
     get,
     path = "/executions",
@@ -153,11 +160,7 @@ fn either<T>(
     params(ListParams),
     responses(
         (status = 200, description = "A page of runs", body = Executions),
-        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfQuery,
     )
 )]
 pub(super) async fn list_executions(
@@ -171,20 +174,28 @@ pub(super) async fn list_executions(
     let limit = filter.limit as usize;
     // One more tells whether there is a next page.
     filter.limit += 1;
-    let mut runs = reader.list_runs(&filter).await?;
+    let found = reader.search_runs(&filter, LOOKED_AT).await?;
+    let mut runs = found.runs;
     let more = runs.len() > limit;
     runs.truncate(limit);
+    let next = match runs.last().filter(|_| more) {
+        Some(last) => Some((last.start_time(), last.key.clone())),
+        None => found.until.clone(),
+    };
     let counts = if with_counts {
         // Of each status, whichever are shown.
         filter.statuses.clear();
-        let by_status = reader.count_runs(&filter, COUNTED).await?;
-        let more = by_status.values().sum::<u64>() >= COUNTED.into();
-        Some(Counts { by_status, more })
+        let counted = reader.count_found(&filter, COUNTED, LOOKED_AT).await?;
+        Some(Counts {
+            by_status: counted.by_status,
+            more: counted.more,
+        })
     } else {
         None
     };
     Ok(Json(Executions {
-        next_cursor: runs.last().filter(|_| more).map(cursor::write),
+        next_cursor: next.map(|(start, key)| cursor::write(start, &key)),
+        looked_until: found.until.map(|(start, _)| when::exact(start)),
         executions: runs.iter().map(Execution::from).collect(),
         counts,
     })

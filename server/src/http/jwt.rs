@@ -1,14 +1,14 @@
 //! Tokens that another program signed: JWT (RFC 7519), with HS256 or RS256.
 //!
 //! Invariant: each key is for one algorithm, so a token cannot choose how it is checked. What a token
-//! does not say it does not have: without `tenants` it shows nothing.
+//! does not say it does not have: without `tenants` it shows nothing. A key that is taken out of the
+//! key set opens nothing from then on.
 
 use std::fmt;
-use std::path::Path;
+use std::sync::Arc;
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result as JwtResult};
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet, PublicKeyUse};
 use jsonwebtoken::signature::{self, Verifier};
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Validation, decode, decode_header,
@@ -20,16 +20,15 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, Unpars
 use serde::Deserialize;
 
 use super::access::Caller;
+use super::keys::{Key, KeySet, SECRET_BYTES, read, unusable};
 use crate::cli::JwtArgs;
 use crate::error::CliError;
 use crate::tokens::{self, Rights};
 
-/// Bytes of a secret: as many as the hash has (RFC 7518, section 3.2).
-const SECRET_BYTES: usize = 32;
-
 /// Checks tokens.
 pub(super) struct Jwt {
     keys: Vec<Key>,
+    set: Option<KeySet>,
     issuer: Option<String>,
     audience: Option<String>,
     policy: Policy,
@@ -41,12 +40,6 @@ impl fmt::Debug for Jwt {
             .field("keys", &self.keys.len())
             .finish_non_exhaustive()
     }
-}
-
-struct Key {
-    id: Option<String>,
-    algorithm: Algorithm,
-    key: DecodingKey,
 }
 
 /// What a token says of whom it is for.
@@ -90,20 +83,15 @@ impl Jwt {
                 key,
             });
         }
-        if let Some(file) = &args.jwt_jwks_file {
-            let before = keys.len();
-            keys.extend(key_set(&read(file)?).map_err(|why| unusable(file, &why))?);
-            if keys.len() == before {
-                return Err(unusable(file, "it has no key for RS256 or HS256"));
-            }
-        }
-        if keys.is_empty() {
+        let set = args.jwt_jwks_file.map(KeySet::read).transpose()?;
+        if keys.is_empty() && set.is_none() {
             return Ok(None);
         }
         // Another one of this process may have been first: it is the same.
         let _ = PROVIDER.install_default();
         Ok(Some(Self {
             keys,
+            set,
             issuer: args.jwt_issuer,
             audience: args.jwt_audience,
             policy,
@@ -111,13 +99,18 @@ impl Jwt {
     }
 
     /// Whose token it is, if one of the keys signed it and it is good now.
-    pub(super) fn caller(&self, token: &str) -> Option<(String, Caller)> {
+    pub(super) async fn caller(&self, token: &str) -> Option<(String, Caller)> {
+        let of_set = match &self.set {
+            Some(set) => set.keys().await,
+            None => Arc::default(),
+        };
         let header = decode_header(token).ok()?;
         let fits = |key: &&Key| {
             key.algorithm == header.alg
                 && (key.id.is_none() || header.kid.is_none() || key.id == header.kid)
         };
-        let claims = self.keys.iter().filter(fits).find_map(|key| {
+        let keys = self.keys.iter().chain(&*of_set);
+        let claims = keys.filter(fits).find_map(|key| {
             let validation = self.validation(key.algorithm);
             decode::<Claims>(token, &key.key, &validation).ok()
         })?;
@@ -126,7 +119,8 @@ impl Jwt {
             namespaces: tokens::all_or(claims.namespaces),
             tenants: tokens::tenants(claims.tenants, &self.policy),
         };
-        let caller = Caller::new(Rights::read(&claims.rights), scope);
+        let rights = Rights::read(&claims.rights);
+        let caller = Caller::new(Some(claims.sub.clone()), rights, scope);
         Some((format!("jwt {}", claims.sub), caller))
     }
 
@@ -145,58 +139,6 @@ impl Jwt {
         validation.set_required_spec_claims(&required);
         validation
     }
-}
-
-/// The keys of a set that can be used; those for other things and of other kinds are left out.
-fn key_set(json: &[u8]) -> Result<Vec<Key>, String> {
-    let set: JwkSet = serde_json::from_slice(json).map_err(|e| {
-        format!(
-            "it must be a JSON Web Key Set: line {}, column {}",
-            e.line(),
-            e.column()
-        )
-    })?;
-    let mut keys = Vec::new();
-    for jwk in &set.keys {
-        let common = &jwk.common;
-        let algorithm = match (&jwk.algorithm, common.key_algorithm) {
-            (AlgorithmParameters::RSA(_), None) => Algorithm::RS256,
-            (AlgorithmParameters::OctetKey(_), None) => Algorithm::HS256,
-            (_, named) => match named.and_then(|named| named.try_into().ok()) {
-                Some(named @ (Algorithm::RS256 | Algorithm::HS256)) => named,
-                _ => continue,
-            },
-        };
-        if (common.public_key_use.as_ref()).is_some_and(|of| *of != PublicKeyUse::Signature) {
-            continue;
-        }
-        let key =
-            DecodingKey::from_jwk(jwk).map_err(|_| "a key of it cannot be read".to_owned())?;
-        let short = matches!(key.kind(), DecodingKeyKind::SecretOrDer(secret) if secret.len() < SECRET_BYTES);
-        if algorithm == Algorithm::HS256 && short {
-            return Err("a secret of it has less than 32 bytes".to_owned());
-        }
-        keys.push(Key {
-            id: common.key_id.clone(),
-            algorithm,
-            key,
-        });
-    }
-    Ok(keys)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, CliError> {
-    std::fs::read(file).map_err(|error| CliError::File {
-        file: file.display().to_string(),
-        error,
-    })
-}
-
-fn unusable(file: &Path, why: &str) -> CliError {
-    CliError::Usage(format!(
-        "cannot use {} to check tokens: {why}",
-        file.display()
-    ))
 }
 
 /// The library brings no cryptography of its own that this program does not have twice then; this is

@@ -4,7 +4,6 @@
 //! a bounded time and memory of a bounded size.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +15,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use omnitrace::metrics::Metrics;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
+
+use super::patience::Patient;
 
 /// Connections at once; further ones wait to be taken.
 const CONNECTIONS: usize = 2000;
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(15);
-/// Bytes of an answer that the system keeps for a client that does not take them.
-const SEND_BUFFER: usize = 256 << 10;
+/// Bytes of an answer that wait here for a client that does not take them.
+const BUFFER: usize = 64 << 10;
 /// Between two tries to take a connection when the process has none left.
 const REST: Duration = Duration::from_millis(100);
 
@@ -40,6 +41,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
     patience: Duration,
+    metrics: Metrics,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
@@ -65,10 +67,12 @@ pub(super) async fn serve(
             request.extensions_mut().insert(Peer(peer));
             app.clone().oneshot(request.map(Body::new))
         });
+        let stream = Patient::new(stream, patience, metrics.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .serve_connection(TokioIo::new(bounded(stream, patience)), service);
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // What a client did wrong is its own affair.
@@ -79,13 +83,4 @@ pub(super) async fn serve(
     drop(listener);
     // Those that are left end with the process.
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
-}
-
-fn bounded(stream: TcpStream, patience: Duration) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    // Both are wishes: an answer goes out without them too.
-    let _ = stream.set_nodelay(true);
-    let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(patience));
-    Box::pin(stream)
 }

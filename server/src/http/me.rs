@@ -13,6 +13,8 @@ use crate::tokens::Right;
 /// What the caller may see.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Me {
+    /// Whom the token is for; null where none was shown.
+    name: Option<String>,
     #[schema(value_type = Vec<String>)]
     rights: BTreeSet<Right>,
     /// Hashed; null is every one.
@@ -30,15 +32,13 @@ pub(super) struct Me {
     tag = "access",
     responses(
         (status = 200, description = "Rights, tenants and namespaces", body = Me),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfCaller,
     )
 )]
 pub(super) async fn get_me(caller: Caller) -> Json<Me> {
     let scope = caller.scope();
     Json(Me {
+        name: caller.name().map(str::to_owned),
         rights: caller.rights().clone(),
         tenants: scope.tenants.clone(),
         namespaces: scope.namespaces.clone(),

@@ -1,5 +1,6 @@
 //! What goes wrong, as problem+json (RFC 9457): what happened, and what to do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::to_bytes;
@@ -8,10 +9,11 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use omnitrace_store::{OpenError, ReadError};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 /// Media type of a problem.
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Bytes of a plain error text that become a problem's detail.
 const MAX_DETAIL: usize = 4096;
@@ -49,6 +51,39 @@ pub(super) struct Body {
     status: u16,
     /// What happened, and what to do.
     detail: String,
+}
+
+/// Problems as a route declares them: of who asks, of what a query says too, and of a run that may not be
+/// there too.
+pub(super) type OfCaller = Problems<0>;
+pub(super) type OfQuery = Problems<1>;
+pub(super) type OfRun = Problems<2>;
+
+pub(super) struct Problems<const KIND: u8>;
+
+impl<const KIND: u8> IntoResponses for Problems<KIND> {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        let all = [
+            (401, 0, "A token is needed"),
+            (403, 0, "The token lacks a right"),
+            (429, 0, "Too many requests"),
+            (503, 0, "The database does not answer"),
+            (400, 1, "A parameter is wrong"),
+            (404, 2, "There is no such run"),
+        ];
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Body::name())));
+        let content = content.build();
+        let described = |what: &str| {
+            ResponseBuilder::new()
+                .description(what)
+                .content(PROBLEM_JSON, content.clone())
+                .build()
+        };
+        (all.into_iter())
+            .filter(|(_, from, _)| *from <= KIND)
+            .map(|(status, _, what)| (status.to_string(), described(what).into()))
+            .collect()
+    }
 }
 
 impl Problem {
@@ -133,7 +168,7 @@ fn respond(status: StatusCode, detail: String) -> Response {
     };
     let mut response = (status, axum::Json(body)).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
     }

@@ -40,6 +40,7 @@ const MAX_BODY: usize = 16 << 10;
         (name = "access", description = "Who may see what"),
         (name = "health", description = "Of this server"),
     ),
+    components(schemas(problem::Body)),
     modifiers(&Bearer)
 )]
 struct Document;

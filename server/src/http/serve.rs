@@ -74,7 +74,7 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
         metrics: metrics.clone(),
     };
     // Ends with the server.
-    tokio::spawn(metrics.run());
+    tokio::spawn(metrics.clone().run());
     let app = router(state, args.ui, args.cors_origins);
     say(&database, bound)?;
     let stop = async {
@@ -87,7 +87,7 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
         std::future::pending().await
     };
     tokio::select! {
-        () = listen::serve(listener, app, patience * UNREACHABLE, stop, GRACE) => {}
+        () = listen::serve(listener, app, patience * UNREACHABLE, metrics, stop, GRACE) => {}
         () = pruning => {}
     }
     database.close().await;

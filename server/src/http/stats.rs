@@ -52,11 +52,7 @@ pub(super) struct StatsParams {
     params(StatsParams),
     responses(
         (status = 200, description = "Runs in numbers", body = Stats),
-        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfQuery,
     )
 )]
 pub(super) async fn get_stats(

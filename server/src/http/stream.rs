@@ -12,6 +12,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use omnitrace::metrics::Metrics;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -42,6 +43,14 @@ pub(super) struct StreamParams {
     /// Only look in this Temporal namespace.
     #[serde(deserialize_with = "params::text")]
     namespace: Option<String>,
+    /// `false` leaves the rows that are there out: the first event has none.
+    #[serde(deserialize_with = "params::flag")]
+    #[param(value_type = Option<bool>)]
+    all: Option<bool>,
+    /// `false` leaves the data of rows out.
+    #[serde(deserialize_with = "params::flag")]
+    #[param(value_type = Option<bool>)]
+    data: Option<bool>,
 }
 
 /// What an event `rows` holds. It is written piece by piece; this is its place in the document.
@@ -69,11 +78,7 @@ pub(super) struct StreamRows<'a> {
     ),
     responses(
         (status = 200, description = "Server-sent events", body = StreamRows, content_type = "text/event-stream"),
-        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such run", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfRun,
         (status = 503, description = "The database does not answer, or too many streams are open", body = problem::Body, content_type = "application/problem+json"),
     )
 )]
@@ -89,13 +94,16 @@ pub(super) async fn stream_trace(
     let place = Place::take(&state.streams)?;
     let watched = state.watches.watch(&run.key);
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let after = last.and_then(|last| watched.place_of(last));
     let client = Client {
-        after: last.map_or(0, |last| watched.place_of(last)),
+        after: after.or((params.all != Some(false)).then_some(0)),
+        data: params.data != Some(false),
         changes: watched.changes(),
         stopping: state.watches.stopping(),
         watched,
         caller,
         patience: state.patience,
+        metrics: state.metrics.clone(),
         offered: None,
         over: false,
         _place: place,
@@ -114,9 +122,11 @@ struct Client {
     changes: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     caller: Caller,
-    /// The place up to which it was told.
-    after: u64,
+    /// The place up to which it was told; `None` is where the run is when it is first known.
+    after: Option<u64>,
+    data: bool,
     patience: Duration,
+    metrics: Metrics,
     /// When it was last given something to take.
     offered: Option<Instant>,
     over: bool,
@@ -134,20 +144,21 @@ impl Client {
             .take()
             .is_some_and(|at| at.elapsed() > self.patience);
         if slow {
+            self.metrics.client_cut("slow");
             return self.last(cut(
                 "what was sent was taken too slowly: ask again with Last-Event-ID",
             ));
         }
         loop {
             self.changes.mark_unchanged();
-            let content = self.caller.may(Right::Content);
+            let content = self.data && self.caller.may(Right::Content);
             let Some(news) = self.watched.news(self.after, self.caller.scope(), content) else {
                 return self.last(cut("this run is no longer shown to this token"));
             };
-            self.after = news.place;
+            self.after = news.place.or(self.after);
             if !news.json.is_empty() {
                 self.offered = Some(Instant::now());
-                let id = self.watched.event_id(news.place);
+                let id = self.watched.event_id(news.place.unwrap_or_default());
                 return Some(Event::default().event("rows").id(id).data(news.json));
             }
             if let Some(reason) = news.given_up {

@@ -82,12 +82,7 @@ fn include<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<&'static str>, D::E
     ),
     responses(
         (status = 200, description = "The trace", body = Trace),
-        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such run", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfRun,
     )
 )]
 pub(super) async fn get_trace(
@@ -228,12 +223,7 @@ pub(super) struct EventParams {
     ),
     responses(
         (status = 200, description = "A page of rows", body = Events),
-        (status = 400, description = "A parameter is wrong", body = problem::Body, content_type = "application/problem+json"),
-        (status = 401, description = "A token is needed", body = problem::Body, content_type = "application/problem+json"),
-        (status = 403, description = "The token lacks a right", body = problem::Body, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such run", body = problem::Body, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = problem::Body, content_type = "application/problem+json"),
+        problem::OfRun,
     )
 )]
 pub(super) async fn list_events(

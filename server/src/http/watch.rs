@@ -94,8 +94,8 @@ struct Row {
 pub(super) struct News {
     /// As JSON; empty if nothing is new.
     pub(super) json: String,
-    /// Up to which place.
-    pub(super) place: u64,
+    /// Up to which place; `None` while the run is not known.
+    pub(super) place: Option<u64>,
     /// Whether nothing will follow.
     pub(super) ended: bool,
     /// Why nothing will follow though the run goes on.
@@ -142,13 +142,11 @@ impl Watches {
 }
 
 impl Watched {
-    /// Where the client was that names the last event it got; 0 for one that was elsewhere.
-    pub(super) fn place_of(&self, event_id: &str) -> u64 {
+    /// Where the client was that names the last event it got; `None` for one that was elsewhere.
+    pub(super) fn place_of(&self, event_id: &str) -> Option<u64> {
         let of_this = event_id.split_once('.').filter(|(id, _)| *id == self.id);
         let place = of_this.and_then(|(_, place)| place.parse().ok());
-        place
-            .filter(|place| *place <= lock(&self.state).newest)
-            .unwrap_or(0)
+        place.filter(|place| *place <= lock(&self.state).newest)
     }
 
     /// Names a place for [`Self::place_of`].
@@ -162,8 +160,14 @@ impl Watched {
     }
 
     /// What changed after a place, as much as is sent at once, for someone who may see what is in this
-    /// scope, and values only with `content`. `None` for someone who may not see the run any more.
-    pub(super) fn news(&self, after: u64, scope: &AccessScope, content: bool) -> Option<News> {
+    /// scope, and values only with `content`. Without a place the run alone, as it is now. `None` for
+    /// someone who may not see the run any more.
+    pub(super) fn news(
+        &self,
+        after: Option<u64>,
+        scope: &AccessScope,
+        content: bool,
+    ) -> Option<News> {
         let state = lock(&self.state);
         let mut news = News {
             place: after,
@@ -176,6 +180,8 @@ impl Watched {
         if !scope.has(run) {
             return None;
         }
+        let first = after.is_none();
+        let after = after.unwrap_or(state.newest);
         let mut rows = String::new();
         let mut last = None;
         for (place, row) in state.rows.range(after + 1..) {
@@ -195,13 +201,13 @@ impl Watched {
         };
         let gone = state.gone.range((Excluded(after), Included(place)));
         let gone: Vec<_> = gone.map(|(_, key)| key).collect();
-        if last.is_some() || *run_place > after || !gone.is_empty() {
+        if first || last.is_some() || *run_place > after || !gone.is_empty() {
             // Structs of text and numbers have no way to fail.
             let run = serde_json::to_string(&Execution::from(run)).unwrap_or_default();
             let gone = serde_json::to_string(&gone).unwrap_or_default();
             news.json = format!("{{\"run\":{run},\"rows\":[{rows}],\"gone\":{gone}}}");
         }
-        news.place = place;
+        news.place = Some(place);
         news.ended = state.ended && place == state.newest;
         Some(news)
     }

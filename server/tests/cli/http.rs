@@ -9,6 +9,7 @@ mod export;
 mod fuzz;
 mod guard;
 mod jwt;
+mod reference;
 mod run;
 mod stats;
 mod stream;
@@ -18,7 +19,7 @@ mod ui;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -111,6 +112,21 @@ impl Drop for Server {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits for a condition.
+fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 

@@ -29,6 +29,25 @@ pub(super) fn narrows(filter: &RunFilter) -> bool {
     !filter.statuses.is_empty() || exact.iter().any(|one| one.is_some())
 }
 
+/// Whether a filter has conditions that no index answers.
+pub(super) fn scans(filter: &RunFilter) -> bool {
+    let bounds = [filter.min_duration, filter.max_duration];
+    let costs = [filter.min_cost_usd, filter.max_cost_usd];
+    filter.text.is_some()
+        || patterns(filter).any(|(_, pattern)| pattern.contains('*'))
+        || bounds.iter().any(|bound| bound.is_some())
+        || costs.iter().any(|cost| cost.is_some())
+}
+
+/// Texts in which `*` may stand for any text.
+fn patterns(filter: &RunFilter) -> impl Iterator<Item = (&'static str, &String)> {
+    let patterns = [
+        ("workflow_type", &filter.workflow_type),
+        ("error_type", &filter.error_type),
+    ];
+    (patterns.into_iter()).filter_map(|(column, pattern)| Some((column, pattern.as_ref()?)))
+}
+
 /// Writes the filter's conditions, but for its page and its statuses, after a `WHERE`.
 /// `narrowed` if something else narrows the list too.
 pub(super) fn narrow<'a, S: Reads>(
@@ -36,6 +55,12 @@ pub(super) fn narrow<'a, S: Reads>(
     filter: &'a RunFilter,
     narrowed: bool,
 ) {
+    by_index(query, filter, narrowed);
+    by_looking::<S>(query, filter);
+}
+
+/// Those that an index answers.
+pub(super) fn by_index<'a>(query: &mut Statement<'a>, filter: &'a RunFilter, narrowed: bool) {
     query.push("true");
     let namespace = match narrowed || narrows(filter) {
         true => NAMESPACE_NO_INDEX,
@@ -52,29 +77,34 @@ pub(super) fn narrow<'a, S: Reads>(
             query.value(Value::text(text));
         }
     }
-    for (column, pattern) in [
-        ("workflow_type", &filter.workflow_type),
-        ("error_type", &filter.error_type),
-    ] {
-        let Some(pattern) = pattern else { continue };
-        if pattern.contains('*') {
-            let (operator, pattern) = S::wildcard(pattern);
-            query.push(&format!(" AND {column} {operator} "));
-            query.value(Value::text(&pattern).into_owned());
-        } else {
-            query.push(&format!(" AND {column} = "));
-            query.value(Value::text(pattern));
-        }
+    for (column, pattern) in patterns(filter).filter(|(_, pattern)| !pattern.contains('*')) {
+        query.push(&format!(" AND {column} = "));
+        query.value(Value::text(pattern));
     }
     for (bound, number) in [
-        ("start_time >= ", filter.started_from.map(Value::int)),
-        ("start_time < ", filter.started_before.map(Value::int)),
+        ("start_time >= ", filter.started_from),
+        ("start_time < ", filter.started_before),
+    ] {
+        if let Some(number) = number {
+            query.push(" AND ").push(bound).value(Value::int(number));
+        }
+    }
+}
+
+/// The others, for which each run is looked at.
+pub(super) fn by_looking<'a, S: Reads>(query: &mut Statement<'a>, filter: &'a RunFilter) {
+    for (column, pattern) in patterns(filter).filter(|(_, pattern)| pattern.contains('*')) {
+        let (operator, pattern) = S::wildcard(pattern);
+        query.push(&format!(" AND {column} {operator} "));
+        query.value(Value::text(&pattern).into_owned());
+    }
+    for (bound, number) in [
         (
-            &format!("{DURATION} >= "),
+            &*format!("{DURATION} >= "),
             filter.min_duration.map(Value::int),
         ),
         (
-            &format!("{DURATION} <= "),
+            &*format!("{DURATION} <= "),
             filter.max_duration.map(Value::int),
         ),
         (

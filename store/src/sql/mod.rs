@@ -14,6 +14,7 @@ pub(crate) mod read;
 mod repair;
 pub(crate) mod retention;
 mod scope;
+pub(crate) mod search;
 mod settle;
 pub(crate) mod statement;
 pub(crate) mod stats;

@@ -11,9 +11,12 @@ use crate::row::{Micros, RunKey, RunRow, Status};
 use crate::store::{AccessScope, OpenRuns, ProcessReport, Promotion, ReadError, RunFilter};
 
 /// The order of lists of runs.
-const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
+pub(super) const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
 
-async fn runs<S: Reads>(store: &S, statement: Statement<'_>) -> Result<Vec<RunRow>, ReadError> {
+pub(super) async fn runs<S: Reads>(
+    store: &S,
+    statement: Statement<'_>,
+) -> Result<Vec<RunRow>, ReadError> {
     store.fetch(statement).await?.iter().map(read_run).collect()
 }
 
@@ -38,26 +41,36 @@ pub(crate) async fn list_runs<S: Reads>(
     allowed: &AccessScope,
 ) -> Result<Vec<RunRow>, ReadError> {
     let mut query = Statement::new("");
-    newest::<S>(
+    let columns = run_columns();
+    newest(
         &mut query,
-        &run_columns(),
+        &columns,
         filter,
         allowed,
         filter.limit,
-        true,
+        |query| {
+            filter::narrow::<S>(query, filter, allowed.tenants.is_some());
+            page(query, filter);
+        },
     );
     runs(store, query).await
 }
 
-/// Selects the newest runs that a filter finds. Each of several statuses is looked for by itself: an index
-/// has the runs of one in order, and of any number of them it takes no more than are wanted.
-fn newest<'a, S: Reads>(
+/// What a list is sorted by.
+pub(super) const PLACE: &str = "namespace, workflow_id, run_id, start_time";
+/// And counted by.
+pub(super) const COUNTED: &str = "status, namespace, workflow_id, run_id, start_time";
+
+/// Selects the newest runs of a filter's statuses for which `narrow` writes the conditions. Each of several
+/// statuses is looked for by itself: an index has the runs of one in order, and of any number of them it
+/// takes no more than are wanted. `columns` has what they are sorted by.
+pub(super) fn newest<'a>(
     query: &mut Statement<'a>,
     columns: &str,
     filter: &'a RunFilter,
     allowed: &'a AccessScope,
     limit: u32,
-    paged: bool,
+    narrow: impl Fn(&mut Statement<'a>),
 ) {
     let mut statuses: Vec<_> = filter.statuses.iter().copied().map(Some).collect();
     statuses.sort_unstable();
@@ -66,9 +79,6 @@ fn newest<'a, S: Reads>(
         statuses.push(None);
     }
     let several = statuses.len() > 1;
-    // Each of several has what they are sorted by.
-    let all = run_columns();
-    let own = if several { &all } else { columns };
     if several {
         query.push(&format!("SELECT {columns} FROM ("));
     }
@@ -77,22 +87,13 @@ fn newest<'a, S: Reads>(
             query.push(if at > 0 { " UNION ALL " } else { "" });
             query.push("SELECT * FROM (");
         }
-        query.push(&format!("SELECT {own} FROM omnitrace_runs WHERE "));
-        filter::narrow::<S>(query, filter, allowed.tenants.is_some());
+        query.push(&format!("SELECT {columns} FROM omnitrace_runs WHERE "));
+        narrow(query);
         if let Some(status) = status {
             query.push(" AND status = ");
             query.value(Value::text(status.as_str()));
         }
         scope::within(query, allowed, filter::narrows(filter));
-        if let Some((start, key)) = filter.after.as_ref().filter(|_| paged) {
-            query.push(" AND start_time <= ").value(Value::int(*start));
-            query.push(" AND (start_time < ").value(Value::int(*start));
-            query.push(" OR (namespace, workflow_id, run_id) > (");
-            for (at, value) in key_values(key).into_iter().enumerate() {
-                query.push(if at > 0 { ", " } else { "" }).value(value);
-            }
-            query.push("))");
-        }
         order(query, limit);
         if several {
             query.push(&format!(") AS s{at}"));
@@ -104,7 +105,21 @@ fn newest<'a, S: Reads>(
     }
 }
 
-fn order(query: &mut Statement<'_>, limit: u32) {
+/// Writes the condition of a page that is not the first.
+pub(super) fn page<'a>(query: &mut Statement<'a>, filter: &'a RunFilter) {
+    let Some((start, key)) = &filter.after else {
+        return;
+    };
+    query.push(" AND start_time <= ").value(Value::int(*start));
+    query.push(" AND (start_time < ").value(Value::int(*start));
+    query.push(" OR (namespace, workflow_id, run_id) > (");
+    for (at, value) in key_values(key).into_iter().enumerate() {
+        query.push(if at > 0 { ", " } else { "" }).value(value);
+    }
+    query.push("))");
+}
+
+pub(super) fn order(query: &mut Statement<'_>, limit: u32) {
     query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
     if limit > 0 {
         query.push(" LIMIT ").value(Value::int(limit));
@@ -118,8 +133,18 @@ pub(crate) async fn count_runs<S: Reads>(
     allowed: &AccessScope,
 ) -> Result<BTreeMap<Status, u64>, ReadError> {
     let mut query = Statement::new("SELECT status, count(*) FROM (");
-    newest::<S>(&mut query, "status", filter, allowed, among, false);
+    newest(&mut query, COUNTED, filter, allowed, among, |query| {
+        filter::narrow::<S>(query, filter, allowed.tenants.is_some());
+    });
     query.push(") AS newest GROUP BY status");
+    by_status(store, query).await
+}
+
+/// Statuses and how many of each.
+pub(super) async fn by_status<S: Reads>(
+    store: &S,
+    query: Statement<'_>,
+) -> Result<BTreeMap<Status, u64>, ReadError> {
     (store.fetch(query).await?.iter())
         .map(|row| {
             let c = &mut Columns::new(row);

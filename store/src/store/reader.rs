@@ -8,6 +8,7 @@ use super::{
     AccessScope, EventHead, Fingerprint, ReadError, RunFilter, RunStats, StatsFilter, Store,
 };
 use crate::row::{EventRow, RunKey, RunRow, Status};
+use crate::sql::search::{self, CountedRuns, FoundRuns};
 use crate::sql::{events, read, stats};
 
 /// The same on whichever database it is.
@@ -45,6 +46,19 @@ impl Reader<'_> {
         either!(self, store => read::list_runs(store, filter, self.scope).await)
     }
 
+    /// Runs, newest first, of which at most `looks` are looked at for what no index answers (text, patterns,
+    /// duration and cost); without such conditions it is [`Self::list_runs`]. The filter must have a limit.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn search_runs(
+        &self,
+        filter: &RunFilter,
+        looks: u32,
+    ) -> Result<FoundRuns, ReadError> {
+        either!(self, store => search::search(store, filter, looks, self.scope).await)
+    }
+
     /// How many of the newest `among` runs that the filter finds have which status. The filter's page
     /// (`after`, `limit`) is left aside.
     ///
@@ -56,6 +70,19 @@ impl Reader<'_> {
         among: u32,
     ) -> Result<BTreeMap<Status, u64>, ReadError> {
         either!(self, store => read::count_runs(store, filter, among, self.scope).await)
+    }
+
+    /// The same, and at most `looks` are looked at, as by [`Self::search_runs`].
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn count_found(
+        &self,
+        filter: &RunFilter,
+        among: u32,
+        looks: u32,
+    ) -> Result<CountedRuns, ReadError> {
+        either!(self, store => search::count(store, filter, among, looks, self.scope).await)
     }
 
     /// One run.

@@ -1,7 +1,8 @@
 import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
-import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ErrorNotice } from "../components/Notice";
+import { Who } from "../components/Who";
 import { ApiError, Client } from "./client";
 import { useClient } from "./context";
 import { currentToken, setToken } from "./token";
@@ -65,6 +66,38 @@ describe("the token", () => {
   });
 });
 
+describe("who the reader is", () => {
+  const limited = { name: "support", rights: ["read"], tenants: ["sha256:01"], namespaces: ["orders"], content: false };
+
+  it("is said where a token is in use, with what it shows", async () => {
+    setToken("t");
+    fetched.mockImplementation(() => json(limited));
+    render(
+      <QueryClientProvider client={new QueryClient()}>
+        <Who />
+        <ErrorNotice error={new ApiError(404, "Not Found", "no run has that id")} />
+      </QueryClientProvider>,
+    );
+    await screen.findByText("support", { exact: false, selector: "summary" });
+    screen.getByText("Your token shows runs of namespace orders and 1 tenant.");
+    screen.getByText("Prompts and other recorded data are not shown.");
+    await screen.findByText(/What is of others is not told of/);
+  });
+
+  it("is not asked where no token is in use, and asked when one is entered", async () => {
+    fetched.mockImplementation(() => json({ ...limited, tenants: null, namespaces: null, content: true }));
+    const { container } = render(
+      <QueryClientProvider client={new QueryClient()}>
+        <Who />
+      </QueryClientProvider>,
+    );
+    expect(container.textContent).toBe("");
+    expect(fetched).not.toHaveBeenCalled();
+    act(() => setToken("t"));
+    await screen.findByText("Your token shows runs of all namespaces and all tenants.");
+  });
+});
+
 describe("a stream", () => {
   const stream = (text: string[], type = "text/event-stream") => {
     const bytes = text.map((part) => new TextEncoder().encode(part));
@@ -79,15 +112,15 @@ describe("a stream", () => {
 
   it("tells each event until the end, whatever it is cut into", async () => {
     fetched.mockImplementation(() => stream([": keep\n\nid: 1\nevent: ro", "ws\ndata: {}\n", "\nid: 2\nevent: end\ndata: {}\n\n"]));
-    expect(await follow()).toEqual([["open", "rows", "end"], "ended"]);
+    expect(await follow()).toEqual([["rows", "end"], "ended"]);
     const [url, init] = fetched.mock.calls[0]!;
-    expect(url).toBe("/executions/a%2Fb/trace/stream?run_id=r&namespace=n");
+    expect(url).toBe("/executions/a%2Fb/trace/stream?run_id=r&namespace=n&all=false&data=false");
     expect(new Headers(init.headers).get("authorization")).toBe("Bearer t");
   });
 
   it("that breaks off or is none is an error", async () => {
     fetched.mockImplementation(() => stream(["id: 1\nevent: rows\ndata: {}\n\n"]));
-    expect(await follow()).toEqual([["open", "rows"], "Cut off"]);
+    expect(await follow()).toEqual([["rows"], "Cut off"]);
     fetched.mockImplementation(() => stream(["{}"], "application/json"));
     expect(await follow()).toEqual([[], "No stream"]);
   });

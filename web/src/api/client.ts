@@ -15,6 +15,8 @@ export type ComparedStep = components["schemas"]["ComparedStep"];
 export type ComparedSide = components["schemas"]["Side"];
 export type Stats = components["schemas"]["Stats"];
 export type StatsHour = components["schemas"]["TypeStats"];
+export type Me = components["schemas"]["Me"];
+export type Rows = components["schemas"]["StreamRows"];
 
 type Query<P extends keyof paths> = paths[P] extends { get: { parameters: { query?: infer Q } } }
   ? Partial<Record<keyof NonNullable<Q>, string>>
@@ -59,6 +61,16 @@ export class Client {
     private readonly token: () => string | undefined = () => undefined,
   ) {}
 
+  /** Whether the server is told who asks. */
+  hasToken(): boolean {
+    return this.token() !== undefined;
+  }
+
+  /** Who asks, and what they may see. */
+  me(signal?: AbortSignal): Promise<Me> {
+    return this.get("/me", {}, signal);
+  }
+
   executions(query: ListQuery, signal?: AbortSignal): Promise<Executions> {
     return this.get("/executions", query, signal);
   }
@@ -99,27 +111,27 @@ export class Client {
     return trace;
   }
 
-  /** Calls for each event of a run that goes on, until the server says that it has ended. */
+  /** Calls for each change of a run that goes on, first with none, until the server says that it has ended. */
   async follow(
     executionId: string,
     query: { run_id: string; namespace: string },
-    onEvent: (event: string) => void,
+    onEvent: (event: string, data: string) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const response = await this.ask(`${encoded(executionId)}/trace/stream`, query, signal, "text/event-stream");
+    const path = `${encoded(executionId)}/trace/stream`;
+    const response = await this.ask(path, { ...query, all: "false", data: "false" }, signal, "text/event-stream");
     if (!response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
       throw new ApiError(response.status, "No stream", "The server does not stream this run.");
     }
     let ended = false;
     const parser = createParser({
-      onEvent: ({ event = "message" }) => {
+      onEvent: ({ event = "message", data }) => {
         ended ||= event === "end";
-        onEvent(event);
+        onEvent(event, data);
       },
     });
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
-    onEvent("open");
     try {
       while (!ended) {
         const { value, done } = await reader.read();

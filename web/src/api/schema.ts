@@ -8,7 +8,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List runs, newest first. */
+        /**
+         * List runs, newest first.
+         * @description For a text, patterns with `*`, durations and cost a request looks at the newest 100,000 runs that the other
+         *     parameters leave. Where there are more, `looked_until` says how far back it looked, and `next_cursor` looks
+         *     further. Runs whose workflow id or run id begins with the text are found at once, however old, and may come
+         *     once more where they belong.
+         */
         get: operations["list_executions"];
         put?: never;
         post?: never;
@@ -330,6 +336,8 @@ export interface components {
         Executions: {
             counts?: null | components["schemas"]["Counts"];
             executions: components["schemas"]["Execution"][];
+            /** @description What was looked for in each run was looked for in those that started after this; null if in all. */
+            looked_until?: string | null;
             /** @description What `cursor=` takes to get the next page; null on the last one. */
             next_cursor?: string | null;
         };
@@ -377,6 +385,8 @@ export interface components {
         Me: {
             /** @description Whether `include=` may be asked for. */
             content: boolean;
+            /** @description Whom the token is for; null where none was shown. */
+            name?: string | null;
             /** @description Null is every one. */
             namespaces?: string[] | null;
             rights: string[];
@@ -999,6 +1009,10 @@ export interface operations {
     stream_trace: {
         parameters: {
             query?: {
+                /** @description `false` leaves the rows that are there out: the first event has none. */
+                all?: boolean;
+                /** @description `false` leaves the data of rows out. */
+                data?: boolean;
                 /** @description Only look in this Temporal namespace. */
                 namespace?: string;
                 /** @description This run of the workflow id instead of its newest. */

@@ -2,6 +2,13 @@
 
 const NAME = "omnitrace-token";
 let kept: string | undefined;
+const listeners = new Set<() => void>();
+
+/** Calls whenever another token is entered, or forgotten, until what it returns is called. */
+export function onToken(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
 
 /** The token that was entered in this tab. */
 export function currentToken(): string | undefined {
@@ -21,4 +28,5 @@ export function setToken(token: string | undefined) {
   } catch {
     // As above.
   }
+  for (const listener of listeners) listener();
 }

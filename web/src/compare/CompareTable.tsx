@@ -50,7 +50,7 @@ function Step({ step, compared }: { step: ComparedStep; compared: Compared }) {
         <PageLink href={`${href}&${new URLSearchParams({ row: step.event_key })}`} data-run>
           {step.name}
         </PageLink>{" "}
-        <span className="muted">{step.kind.replaceAll("_", " ")}</span>
+        {step.kind !== step.name && <span className="muted">{step.kind.replaceAll("_", " ")}</span>}
       </th>
       <td>
         {differences(step).map((what) => (

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useClient } from "../api/context";
-import { retry } from "../trace/hooks/useWorkflowTrace";
+import { retry } from "../api/useMe";
 
 export interface CompareSearch {
   a?: string;

@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { Who } from "./Who";
 
 /** The bar above every page. */
 export function Top({ children, onHelp }: { children?: ReactNode; onHelp: () => void }) {
@@ -13,6 +14,7 @@ export function Top({ children, onHelp }: { children?: ReactNode; onHelp: () => 
       </Link>
       {children}
       <div className="top-end">
+        <Who />
         <button onClick={onHelp} aria-label="Keyboard" title="Keyboard (?)">
           ?
         </button>

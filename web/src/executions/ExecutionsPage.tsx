@@ -1,10 +1,13 @@
 import { getRouteApi } from "@tanstack/react-router";
 import { useContext, useRef, useState } from "react";
 import type { Execution } from "../api/client";
+import { isLimited, useMe } from "../api/useMe";
 import { GoContext } from "../components/go";
 import { KeyboardHelp, type Keys } from "../components/KeyboardHelp";
 import { ErrorNotice, Loading, Notice } from "../components/Notice";
 import { Top } from "../components/Top";
+import { seenBy } from "../components/Who";
+import { localTime } from "../components/format";
 import { moveFocus, useNow, usePageKeys, useTitle } from "../components/hooks";
 import { ExecutionsTable } from "./ExecutionsTable";
 import { ListTools } from "./ListTools";
@@ -51,24 +54,26 @@ export function ExecutionsPage() {
   });
 
   const pages = query.data?.pages ?? [];
-  const runs = pages.flatMap((page) => page.executions);
+  const runs = distinct(pages.flatMap((page) => page.executions));
+  const lookedUntil = pages.at(-1)?.looked_until;
   return (
     <div className="page">
       <Top onHelp={() => setHelp(true)} />
       <main className="executions" id="main">
         <h1 className="visually-hidden">Executions</h1>
-        <StatusCounts counts={pages[0]?.counts} search={search} onChange={onChange} />
+        {!(query.error && runs.length === 0) && <StatusCounts counts={pages[0]?.counts} search={search} onChange={onChange} />}
         <Filters search={search} onChange={onChange} text={text} />
         {query.isPending && <Loading what="runs" />}
         {query.error && <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />}
         {query.isSuccess && <StatsCharts search={search} />}
         {runs.length > 0 && <ListTools runs={runs} chosen={chosen} onClear={() => setChosen([])} />}
         {runs.length > 0 && <ExecutionsTable runs={runs} now={now} chosen={chosen} onChoose={setChosen} />}
-        {query.isSuccess && runs.length === 0 && <Empty narrowed={isNarrowed(search)} />}
+        {query.isSuccess && runs.length === 0 && <Empty narrowed={isNarrowed(search)} until={lookedUntil} />}
         {query.hasNextPage && (
           <p className="runs-more">
+            {lookedUntil && <span className="muted">Looked at runs back to {localTime(lookedUntil)}. </span>}
             <button onClick={() => void query.fetchNextPage()} disabled={query.isFetchingNextPage}>
-              {query.isFetchingNextPage ? "Loading …" : "Older runs"}
+              {query.isFetchingNextPage ? "Loading …" : lookedUntil ? "Look further back" : "Older runs"}
             </button>
           </p>
         )}
@@ -78,9 +83,23 @@ export function ExecutionsPage() {
   );
 }
 
-function Empty({ narrowed }: { narrowed: boolean }) {
+/** An old run that is found by the beginning of its id comes once more where it belongs. */
+function distinct(runs: Execution[]): Execution[] {
+  const of = (run: Execution) => `${run.namespace} ${run.execution_id} ${run.run_id}`;
+  return [...new Map(runs.map((run) => [of(run), run])).values()];
+}
+
+function Empty({ narrowed, until }: { narrowed: boolean; until: string | null | undefined }) {
+  const me = useMe();
+  if (!narrowed && me && isLimited(me)) {
+    return (
+      <Notice title="No run is recorded yet, or none that your token shows">
+        <p>{seenBy(me)}</p>
+      </Notice>
+    );
+  }
   return narrowed ? (
-    <Notice title="No run matches">
+    <Notice title={until ? "No run matches so far" : "No run matches"}>
       <p>Take a filter away to see more.</p>
     </Notice>
   ) : (

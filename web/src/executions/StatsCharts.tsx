@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import { useClient } from "../api/context";
 import { duration, thousands } from "../components/format";
 import { useNow } from "../components/hooks";
-import { retry } from "../trace/hooks/useWorkflowTrace";
+import { retry } from "../api/useMe";
 import { BarChart, type Series } from "./BarChart";
 import { HOUR, byHour, totals, type Hour } from "./fns/stats";
 import type { Search } from "./fns/search";

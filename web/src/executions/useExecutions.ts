@@ -1,7 +1,7 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import type { Executions } from "../api/client";
 import { useClient } from "../api/context";
-import { retry } from "../trace/hooks/useWorkflowTrace";
+import { retry } from "../api/useMe";
 import type { Search } from "./fns/search";
 
 /** Milliseconds between two looks at the list. */

@@ -7,7 +7,7 @@ import { StatusBadge } from "../components/StatusBadge";
 import { localTime } from "../components/format";
 import { statusOf } from "../components/status";
 import { chainOf, type ChainRun } from "./fns/chain";
-import { retry } from "./hooks/useWorkflowTrace";
+import { retry } from "../api/useMe";
 import { traceHref } from "./links";
 
 /** Runs of the workflow id that are asked for. */

@@ -119,6 +119,7 @@ export function LoadedTrace({ trace, stale, streams, selected, select, view, cha
           moment={replay.at}
           critical={critical}
           active={list.active}
+          covered={list.selectedNode !== undefined}
           onSelect={list.choose}
           onToggle={list.toggle}
         />

@@ -17,22 +17,27 @@ interface Props {
   moment: number | undefined;
   critical: CriticalPath | undefined;
   active: string | undefined;
+  /** Details lie over the lower part of a narrow page. */
+  covered: boolean;
   onSelect: (id: string) => void;
   onToggle: (id: string, open: boolean) => void;
 }
 
 /** Tree and timeline side by side: one list, of which only what is seen is in the page. */
 export function TraceRows(props: Props) {
-  const { rows, scale, begin, now, until, moment, critical, active, onSelect, onToggle } = props;
+  const { rows, scale, begin, now, until, moment, critical, active, covered, onSelect, onToggle } = props;
   const scroll = useRef<HTMLDivElement>(null);
   const narrow = useMediaQuery("(max-width: 700px)");
   const height = narrow ? 44 : 28;
+  const under = narrow && covered ? 0.6 * window.innerHeight : 0;
   const list = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroll.current,
     estimateSize: () => height,
     getItemKey: (index) => rows[index]?.id ?? index,
     overscan: 12,
+    paddingEnd: under,
+    scrollPaddingEnd: under,
     initialRect: { width: 800, height: 600 },
   });
   useEffect(() => list.measure(), [height, list]);
@@ -40,7 +45,7 @@ export function TraceRows(props: Props) {
   const at = useMemo(() => rows.findIndex((row) => row.id === active), [rows, active]);
   useEffect(() => {
     if (at >= 0) list.scrollToIndex(at, { align: "auto" });
-  }, [at, list]);
+  }, [at, list, under]);
 
   return (
     <div className="trace-grid">

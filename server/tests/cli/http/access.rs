@@ -276,7 +276,9 @@ async fn values_are_shown_to_those_who_have_the_right() {
     let me = server.get_as("/me", &plain).json();
     assert_eq!(
         me,
-        json!({ "rights": ["read"], "tenants": null, "namespaces": null, "content": false })
+        json!({
+            "name": "test", "rights": ["read"], "tenants": null, "namespaces": null, "content": false,
+        })
     );
 }
 

@@ -1,11 +1,9 @@
 //! Spans of the rest of the system, from a trace backend.
 
-use std::time::{Duration, Instant};
-
 use omnitrace_store::ids::span_id;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::{Server, eventually};
 use crate::Database;
 use crate::rows;
 
@@ -65,10 +63,13 @@ async fn an_address_that_is_none_is_one_line() {
     }
 }
 
-/// Where a real Jaeger is: its query API, and where it takes spans. `cargo xtask test` starts one.
-fn jaeger() -> Option<(String, String)> {
-    let variable = |name| std::env::var(name).ok();
-    variable("OMNITRACE_TEST_JAEGER").zip(variable("OMNITRACE_TEST_OTLP_HTTP"))
+/// Where a real Jaeger is: its query API, and where it takes spans.
+fn jaeger() -> (String, String) {
+    let variable = |name| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
+    };
+    let query = variable("OMNITRACE_TEST_JAEGER");
+    (query, variable("OMNITRACE_TEST_OTLP_HTTP"))
 }
 
 fn span(trace: &str, id: &str, parent: &str, name: &str) -> Value {
@@ -83,10 +84,7 @@ fn span(trace: &str, id: &str, parent: &str, name: &str) -> Value {
 
 #[tokio::test]
 async fn spans_of_a_real_jaeger_hang_under_the_attempt_that_they_are_part_of() {
-    let Some((query, otlp)) = jaeger() else {
-        eprintln!("no Jaeger: OMNITRACE_TEST_JAEGER and OMNITRACE_TEST_OTLP_HTTP are not set");
-        return;
-    };
+    let (query, otlp) = jaeger();
     let mut order = rows::order();
     let trace: String = hex::encode(uuid::Uuid::new_v4().as_bytes());
     order.runs.truncate(1);
@@ -119,24 +117,12 @@ async fn spans_of_a_real_jaeger_hang_under_the_attempt_that_they_are_part_of() {
 
     // They are there when Jaeger has them, and when what was kept of it is looked up anew.
     let path = "/executions/order-1042/trace?include=attributes";
-    let begun = Instant::now();
-    let trace = loop {
+    let trace = eventually("the backend has the spans", || {
         let trace = server.json(path);
-        assert_eq!(
-            trace["trace_backend"]["available"], true,
-            "{}",
-            trace["trace_backend"]
-        );
-        if trace["trace_backend"]["spans"] == 2 {
-            break trace;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{}",
-            trace["trace_backend"]
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    };
+        let backend = &trace["trace_backend"];
+        assert_eq!(backend["available"], true, "{backend}");
+        (backend["spans"] == 2).then_some(trace)
+    });
     let callers = trace["trace_backend"]["callers"].as_array().unwrap();
     assert_eq!(callers.len(), 1);
     assert_eq!(callers[0]["name"], "POST /orders");

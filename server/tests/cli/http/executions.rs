@@ -23,7 +23,10 @@ async fn a_run_in_the_list_is_as_the_command_line_has_it() {
     let page = server.json("/executions?text=1042&type=Order*");
     let line = (server.database).stdout(&["list", "--json", "--text", "1042", "--type", "Order*"]);
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(page, json!({ "executions": [line], "next_cursor": null }));
+    assert_eq!(
+        page,
+        json!({ "executions": [line], "next_cursor": null, "looked_until": null })
+    );
 }
 
 #[tokio::test]

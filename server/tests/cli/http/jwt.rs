@@ -209,3 +209,40 @@ async fn a_key_that_cannot_be_used_is_one_line() {
         assert!(!line.contains("hunter2"), "{line}");
     }
 }
+
+/// Keys are changed while the server runs: those of the file open, and no others.
+#[tokio::test]
+async fn a_key_set_is_followed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("keys.json");
+    let secret = |id: &str| format!("the secret of {id}, of at least 32 bytes");
+    let write = |text: &str| {
+        // As they are changed in practice: whole, by taking the other's place.
+        let new = folder.path().join("new.json");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+    };
+    let keys = |ids: &[&str]| {
+        let key = |id: &&str| json!({ "kty": "oct", "kid": id, "alg": "HS256", "k": BASE64_URL_SAFE_NO_PAD.encode(secret(id)) });
+        json!({ "keys": ids.iter().map(key).collect::<Vec<_>>() }).to_string()
+    };
+    let token = |id: &str| {
+        let header = json!({ "alg": "HS256", "kid": id });
+        signed(&header, &claims(), secret(id).as_bytes())
+    };
+    write(&keys(&["a"]));
+    let server = server(&[("--jwt-jwks-file", &*file)], &[]).await;
+    let opens = |id: &str| ask(&server, &token(id)).status == 200;
+    assert!(opens("a") && !opens("b"));
+    write(&keys(&["a", "b"]));
+    assert!(opens("a") && opens("b"));
+    write(&keys(&["b"]));
+    assert!(!opens("a") && opens("b"));
+    // What cannot be used changes nothing.
+    write("{ half");
+    assert!(!opens("a") && opens("b"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(opens("b"));
+    write(&keys(&["c"]));
+    assert!(!opens("b") && opens("c"));
+}

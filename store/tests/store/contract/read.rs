@@ -2,7 +2,7 @@
 
 use omnitrace_store::key::{EventKey, Step};
 use omnitrace_store::row::{EventRow, Identity, RunKey, RunRow, SampledBy, Status};
-use omnitrace_store::{Batch, Promotion, RunFilter};
+use omnitrace_store::{AccessScope, Batch, Promotion, RunFilter};
 
 use super::TestStore;
 use crate::support::{closed_run, event, events, run_key, runs, step};
@@ -390,4 +390,109 @@ async fn stats_count_rows_and_bytes() {
     let stats = test.store.stats().await.unwrap();
     assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 7));
     assert!(stats.bytes > 4096, "{stats:?}");
+}
+
+/// A search looks at so many runs and no more, says where it stopped, and goes on from there; an id is found
+/// by how it begins, however old.
+#[tokio::test]
+async fn a_search_looks_at_a_bounded_number_of_runs() {
+    let test = TestStore::new().await;
+    let rows = (0..40).map(|n: i64| RunRow {
+        status: match n % 2 {
+            0 => Status::Failed,
+            _ => Status::Completed,
+        },
+        error_message: (n % 10 == 0).then(|| "the Needle broke".to_owned()),
+        workflow_type: format!("Type{n}"),
+        ..run(&format!("r{n:02}"), n)
+    });
+    test.offer(&runs(rows.collect())).await;
+    let everybody = AccessScope::ALL;
+    let nobody = AccessScope {
+        namespaces: Some(vec!["other".to_owned()]),
+        ..AccessScope::ALL
+    };
+    let page = async |scope: &AccessScope, filter: &RunFilter, looks| {
+        let found = test.store.seen_by(scope).search_runs(filter, looks).await;
+        let found = found.unwrap();
+        let ids = found.runs.into_iter().map(|run| run.key.run_id);
+        let until = found.until.map(|(_, key)| key.run_id);
+        (ids.collect::<Vec<_>>(), until)
+    };
+    let text = |text: &str| RunFilter {
+        text: Some(text.to_owned()),
+        limit: 3,
+        ..RunFilter::default()
+    };
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+
+    // Page by page everything is found, once and in order.
+    let (mut pages, mut filter) = (Vec::new(), text("needle"));
+    for _ in 0..5 {
+        let found = test
+            .store
+            .seen_by(&everybody)
+            .search_runs(&filter, 15)
+            .await;
+        let found = found.unwrap();
+        pages.extend(found.runs.into_iter().map(|run| run.key.run_id));
+        let Some(until) = found.until else { break };
+        filter.after = Some(until);
+    }
+    assert_eq!(pages, ids(&["r30", "r20", "r10", "r00"]));
+    assert_eq!(
+        page(&everybody, &text("needle"), 15).await,
+        (ids(&["r30"]), Some("r25".to_owned()))
+    );
+    assert_eq!(
+        page(&everybody, &text("needle"), 100).await,
+        (ids(&["r30", "r20", "r10"]), None)
+    );
+    // Of those of a status, so many of them are looked at.
+    let failed = RunFilter {
+        statuses: vec![Status::Failed],
+        ..text("needle")
+    };
+    assert_eq!(
+        page(&everybody, &failed, 15).await,
+        (ids(&["r30", "r20", "r10"]), None)
+    );
+    let both = RunFilter {
+        statuses: vec![Status::Completed, Status::Failed],
+        ..text("needle")
+    };
+    assert_eq!(
+        page(&everybody, &both, 15).await,
+        (ids(&["r30"]), Some("r25".to_owned()))
+    );
+    // By their beginning, but not for those who may not see them, nor against the other conditions.
+    assert_eq!(
+        page(&everybody, &text("r0"), 15).await,
+        (ids(&["r09", "r08", "r07"]), Some("r25".to_owned()))
+    );
+    assert_eq!(page(&nobody, &text("r0"), 15).await, (vec![], None));
+    let typed = RunFilter {
+        workflow_type: Some("*3".to_owned()),
+        ..text("r0")
+    };
+    assert_eq!(
+        page(&everybody, &typed, 15).await,
+        (ids(&["r03"]), Some("r25".to_owned()))
+    );
+    // What an index answers is not looked for.
+    let exact = RunFilter {
+        workflow_type: Some("Type1".to_owned()),
+        limit: 3,
+        ..RunFilter::default()
+    };
+    assert_eq!(page(&everybody, &exact, 1).await, (ids(&["r01"]), None));
+
+    let count = async |filter: &RunFilter, looks| {
+        let reader = test.store.seen_by(&everybody);
+        let counted = reader.count_found(filter, 100, looks).await.unwrap();
+        (counted.by_status.into_values().sum::<u64>(), counted.more)
+    };
+    assert_eq!(count(&text("needle"), 15).await, (1, true));
+    assert_eq!(count(&text("needle"), 100).await, (4, false));
+    assert_eq!(count(&exact, 1).await, (1, false));
 }

@@ -31,7 +31,7 @@ export function UsageChart({ node }: { node: TraceNode }) {
               </th>
               <td className="number">{thousands(one.prompt)}</td>
               <td className="number">{thousands(one.completion)}</td>
-              <td className="number">{dollars(one.cost)}</td>
+              <td className="number">{one.cost === undefined ? "–" : dollars(one.cost)}</td>
             </tr>
           ))}
         </tbody>

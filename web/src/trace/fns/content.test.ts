@@ -18,7 +18,7 @@ describe("content", () => {
   });
 
   it("finds what used tokens, the most first, each once", () => {
-    const used = (prompt: number, cost_usd = 0) => ({ token_usage: { prompt, completion: 0 }, cost_usd });
+    const used = (prompt: number, cost_usd?: number) => ({ token_usage: { prompt, completion: 0 }, cost_usd });
     const step = (name: string, prompt: number) =>
       node(name, { ...used(prompt), model: "m", children: [attempt(name, 1, used(prompt))] });
     const root = run([step("a", 1), step("b", 9), step("c", 4)], used(14));
@@ -28,6 +28,9 @@ describe("content", () => {
       ["a, attempt 1", "m", 1],
     ]);
     expect(usageOf(root, 1).map((one) => [one.name, one.prompt])).toEqual([["b, attempt 1", 9], ["2 more", 5]]);
+    // What nobody knows the price of does not cost nothing.
+    expect(usageOf(root, 1).map((one) => one.cost)).toEqual([undefined, undefined]);
+    expect(usageOf(run([step("a", 1), node("d", used(2, 0.5))]), 0)[0]!.cost).toBe(0.5);
     expect(usageOf(node("x"))).toEqual([]);
   });
 });

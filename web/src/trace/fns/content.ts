@@ -30,7 +30,8 @@ export interface Usage {
   model: string | undefined;
   prompt: number;
   completion: number;
-  cost: number;
+  /** Nothing where the price is not known. */
+  cost: number | undefined;
 }
 
 /** What used tokens or cost something below a node, the most first, and the rest of them as one. */
@@ -43,13 +44,13 @@ export function usageOf(node: TraceNode, most = 8): Usage[] {
       const { prompt = 0, completion = 0 } = one.token_usage ?? {};
       const name = one === within ? titleOf(one) : `${titleOf(within)}, ${titleOf(one)}`;
       const model = one.model ?? within.model ?? undefined;
-      all.push({ id: idOf(one), name, model, prompt, completion, cost: one.cost_usd ?? 0 });
+      all.push({ id: idOf(one), name, model, prompt, completion, cost: one.cost_usd ?? undefined });
     }
     for (const child of told) visit(child, within);
   };
   visit(node, node);
   const size = (usage: Usage) => usage.prompt + usage.completion;
-  all.sort((a, b) => size(b) - size(a) || b.cost - a.cost);
+  all.sort((a, b) => size(b) - size(a) || (b.cost ?? 0) - (a.cost ?? 0));
   const rest = all.slice(most);
   if (rest.length === 0) return all;
   const sum = (of: (usage: Usage) => number) => rest.reduce((total, one) => total + of(one), 0);
@@ -61,7 +62,7 @@ export function usageOf(node: TraceNode, most = 8): Usage[] {
       model: undefined,
       prompt: sum((one) => one.prompt),
       completion: sum((one) => one.completion),
-      cost: sum((one) => one.cost),
+      cost: rest.some((one) => one.cost !== undefined) ? sum((one) => one.cost ?? 0) : undefined,
     },
   ];
 }

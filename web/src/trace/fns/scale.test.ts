@@ -39,7 +39,9 @@ describe("scale", () => {
     const folded = scaleOf(range(0, 1000), [range(200, 900)]);
     const all = ticks(folded, 0);
     expect(all.filter((tick) => tick > 200 && tick < 900)).toEqual([]);
-    expect(all).toContain(900);
+    // Those on both sides of a gap are not written over each other.
+    const places = all.map((tick) => folded.percent(tick));
+    expect(places.every((place, n) => n === 0 || place - places[n - 1]! >= 7)).toBe(true);
     expect(ticks(scaleOf(range(1000, 1100), []), 0)[0]).toBe(1000);
   });
 

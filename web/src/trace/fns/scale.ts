@@ -96,7 +96,10 @@ export function place(segment: Range, scale: Scale): { left: number; width: numb
   return { left, width: scale.percent(segment.to) - left };
 }
 
-/** Round moments of what is shown, outside its gaps, counted from `begin`, about so many. */
+/** Percent of the width that a moment's text takes. */
+const TICK_WIDTH = 7;
+
+/** Round moments of what is shown, outside its gaps, counted from `begin`, about so many; none over another. */
 export function ticks(scale: Scale, begin: number, most = 6): number[] {
   const { range, gaps } = scale;
   const shown = range.to - range.from - gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
@@ -105,12 +108,20 @@ export function ticks(scale: Scale, begin: number, most = 6): number[] {
   const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= rough) ?? rough;
   const all: number[] = [];
   let next = 0;
+  let free = 0;
   for (let at = range.from; at <= range.to - (range.to - range.from) * 0.02; at = next) {
     const tick = Math.max(0, Math.ceil((at - begin) / step - 1e-6)) * step;
     next = begin + tick + step;
     const gap = gaps.find((one) => begin + tick > one.from && begin + tick < one.to);
     if (gap) next = Math.max(next, gap.to);
-    else if (begin + tick <= range.to && all.at(-1) !== tick) all.push(tick);
+    else if (begin + tick <= range.to && all.at(-1) !== tick) {
+      const left = scale.percent(begin + tick);
+      // What comes after a folded gap may be near what is before it.
+      if (left >= free) {
+        all.push(tick);
+        free = left + TICK_WIDTH;
+      }
+    }
     if (next <= at) break;
   }
   return all;

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import type { Trace } from "../../api/client";
+import type { Rows, Trace } from "../../api/client";
 import { useClient } from "../../api/context";
 import { isOpen } from "../../components/status";
 
@@ -10,11 +10,15 @@ const AGAIN_AT_MOST = 30_000;
 /** Milliseconds between two looks at a run that tells of itself; a look that takes long is done seldom. */
 export const LOOK_EVERY = 250;
 
+/** Keys of rows; nothing stands for any of them. */
+type Changed = ReadonlySet<string> | undefined;
+
 /**
- * Follows a run that goes on. The stream says that something changed; the tree is then the server's, so
- * that there is one way to build it. Says whether the run is streamed.
+ * Follows a run that goes on. The stream says which rows changed, and `look` asks for the parts of the tree
+ * that hold them: the server's, so that there is one way to build it. What changes during a look is looked
+ * at together. Says whether the run is streamed.
  */
-export function useLive(trace: Trace | undefined, look: () => Promise<unknown>): boolean {
+export function useLive(trace: Trace | undefined, look: (changed: Changed) => Promise<unknown>): boolean {
   const client = useClient();
   const [streams, setStreams] = useState(false);
   const { execution_id: executionId, run_id, namespace } = trace ?? {};
@@ -24,27 +28,33 @@ export function useLive(trace: Trace | undefined, look: () => Promise<unknown>):
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let looking = false;
-    let changed = false;
-    const lookSoon = () => {
-      changed = true;
-      if (looking) return;
+    let waiting: Changed[] = [];
+    const lookSoon = (changed: Changed) => {
+      waiting.push(changed);
+      if (!looking) lookNow();
+    };
+    const lookNow = () => {
       looking = true;
-      changed = false;
+      const all = waiting.some((changed) => !changed) ? undefined : new Set(waiting.flatMap((changed) => [...changed!]));
+      waiting = [];
       const began = performance.now();
-      void look().finally(() => {
+      void look(all).finally(() => {
         timer = setTimeout(() => {
           looking = false;
-          if (changed && !stop.signal.aborted) lookSoon();
+          if (waiting.length > 0 && !stop.signal.aborted) lookNow();
         }, Math.max(LOOK_EVERY, 2 * (performance.now() - began)));
       });
     };
     const follow = async () => {
       let again = AGAIN_AT_FIRST;
       while (!stop.signal.aborted) {
-        const onEvent = (event: string) => {
+        let first = true;
+        const onEvent = (event: string, data: string) => {
           setStreams(true);
           again = AGAIN_AT_FIRST;
-          if (event !== "open") lookSoon();
+          // What landed between the trace and the stream is not told of.
+          lookSoon(first || event !== "rows" ? undefined : keysOf(data));
+          first = false;
         };
         const ended = await client
           .follow(executionId!, { run_id: run_id!, namespace: namespace! }, onEvent, stop.signal)
@@ -55,7 +65,7 @@ export function useLive(trace: Trace | undefined, look: () => Promise<unknown>):
         if (stop.signal.aborted) return;
         setStreams(false);
         // A stream that ended at once, while the run goes on, is tried again like one that was cut.
-        if (ended) lookSoon();
+        if (ended) lookSoon(undefined);
         await new Promise((go) => setTimeout(go, again));
         again = Math.min(2 * again, AGAIN_AT_MOST);
       }
@@ -68,4 +78,10 @@ export function useLive(trace: Trace | undefined, look: () => Promise<unknown>):
     };
   }, [client, executionId, run_id, namespace, live, look]);
   return streams;
+}
+
+/** The rows of an event; those that are gone leave no place to ask for. */
+function keysOf(data: string): Changed {
+  const { rows, gone } = JSON.parse(data) as Pick<Rows, "rows" | "gone">;
+  return gone.length > 0 ? undefined : new Set(rows.map((row) => row.event_key));
 }

@@ -59,16 +59,19 @@ describe("useWorkflowTrace", () => {
       const body = new ReadableStream<Uint8Array>({
         start: (to) => {
           tell = (text) => to.enqueue(new TextEncoder().encode(text));
+          tell('event: rows\ndata: {"rows":[],"gone":[]}\n\n');
         },
       });
       return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
     });
     const { result } = hook();
     await waitFor(() => expect(result.current.streams).toBe(true));
+    // Once more, for what landed before the stream.
+    await waitFor(() => expect(traces()).toBe(2));
     const before = traces();
     await act(() => new Promise((go) => setTimeout(go, LIVE_EVERY + 200)));
     expect(traces()).toBe(before);
-    tell("event: rows\ndata: {}\n\n");
+    tell('event: rows\ndata: {"rows":[{"event_key":"a"}],"gone":[]}\n\n');
     await waitFor(() => expect(traces()).toBe(before + 1));
     status = "completed";
     tell("event: end\ndata: {}\n\n");

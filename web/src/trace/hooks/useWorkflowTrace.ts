@@ -2,7 +2,9 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useState } from "react";
 import { ApiError, type Trace } from "../../api/client";
 import { useClient } from "../../api/context";
+import { retry, useMe } from "../../api/useMe";
 import { isOpen } from "../../components/status";
+import { joined, partsOf } from "../fns/renew";
 import { LIVE_EVERY, useLive } from "./useLive";
 
 export { LIVE_EVERY } from "./useLive";
@@ -12,10 +14,6 @@ export interface TraceId {
   runId?: string;
   namespace?: string;
 }
-
-/** What a client did wrong does not get better by asking again. */
-export const retry = (failures: number, error: Error) =>
-  failures < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500);
 
 /** The trace of a run, part by part if it is long; it follows the run until it has ended. */
 export function useWorkflowTrace({ executionId, runId, namespace }: TraceId) {
@@ -27,15 +25,30 @@ export function useWorkflowTrace({ executionId, runId, namespace }: TraceId) {
     queryKey,
     queryFn: ({ signal }) =>
       client.trace(executionId, { run_id: runId, namespace }, signal, (part) => {
-        // The first parts are shown; later looks at a run that goes on replace it as a whole.
+        // The first parts are shown; later looks at a run that goes on replace it as a whole. Each is laid out
+        // as a whole, so one is shown when it is twice as long as that before.
         const shown = queries.getQueryData<Trace>(queryKey);
-        if (!signal.aborted && (!shown || shown.root.more_children)) queries.setQueryData(queryKey, part);
+        const grown = !shown || (shown.root.more_children && part.root.children.length >= 2 * shown.root.children.length);
+        if (!signal.aborted && grown) queries.setQueryData(queryKey, part);
       }),
+    // Nodes that are the same are the same object where that pays; comparing all of a long run does not.
+    structuralSharing: false,
     refetchInterval: ({ state }) => (!streams && state.data && isOpen(state.data.status) ? LIVE_EVERY : false),
     retry,
   });
   const { refetch } = query;
-  const look = useCallback(() => refetch({ cancelRefetch: false }), [refetch]);
+  const key = JSON.stringify(queryKey);
+  const look = useCallback(
+    async (changed: ReadonlySet<string> | undefined) => {
+      const now = queries.getQueryData<Trace>(queryKey);
+      const parts = now && changed && partsOf(now.root, changed);
+      const next = parts && (await joined(now, parts, changed, (query) => client.trace(executionId, query)).catch(() => undefined));
+      // Somebody else may have brought it up to date meanwhile.
+      if (next && queries.getQueryData(queryKey) === now) queries.setQueryData(queryKey, next);
+      else await refetch({ cancelRefetch: false });
+    },
+    [client, executionId, key, queries, refetch],
+  );
   const streaming = useLive(query.data, look);
   if (streaming !== streams) setStreams(streaming);
   return { ...query, streams };
@@ -44,11 +57,13 @@ export function useWorkflowTrace({ executionId, runId, namespace }: TraceId) {
 /** All that is recorded of one node, which the trace itself leaves out; `withheld` if the reader may not see it. */
 export function useNodeDetail({ executionId, runId, namespace }: TraceId, eventKey: string, version: string) {
   const client = useClient();
+  const withheld = useMe()?.content === false;
   return useQuery({
-    queryKey: ["node", executionId, runId, namespace, eventKey, version],
+    queryKey: ["node", executionId, runId, namespace, eventKey, version, withheld],
     queryFn: async ({ signal }) => {
       const query = { run_id: runId, namespace, event_key: eventKey, depth: "0" };
       const include = "prompts,responses,artifacts,attributes";
+      if (withheld) return { node: (await client.trace(executionId, query, signal)).root, withheld };
       try {
         return { node: (await client.trace(executionId, { ...query, include }, signal)).root, withheld: false };
       } catch (error) {
