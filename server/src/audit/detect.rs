@@ -18,6 +18,9 @@ pub(super) struct Hit<'a> {
     pub(super) at: Range<usize>,
 }
 
+/// A kind, its pattern, and whether what that finds is one.
+type Shape = (&'static str, &'static LazyLock<Regex>, fn(&str) -> bool);
+
 /// A pattern of the caller's.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
@@ -101,7 +104,7 @@ impl Detector {
                 at: found.at,
             })
             .collect();
-        let shapes: [(&str, &Regex, fn(&str) -> bool); 4] = [
+        let shapes: [Shape; 4] = [
             ("iban", &IBAN, is_iban),
             ("tax_id", &TAX_ID, is_tax_id),
             ("nir", &NIR, is_nir),
