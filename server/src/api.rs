@@ -5,6 +5,7 @@
 mod comparison;
 mod event;
 mod export;
+mod replay;
 mod stats;
 mod trace;
 
@@ -23,6 +24,7 @@ use crate::when;
 pub(crate) use comparison::Comparison;
 pub(crate) use event::{Event, Events};
 pub(crate) use export::{Export, csv};
+pub(crate) use replay::{Replay, sentence};
 pub(crate) use stats::{Stats, TypeStats};
 pub(crate) use trace::{Include, Near, Trace, TraceBackend, View};
 

@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use omnitrace_store::ReplayRow;
 use omnitrace_store::row::{RunKey, RunRow, Status};
 use omnitrace_store::tree::{ForeignSpan, LinkedRun, Merged, Node, Role, TraceTree};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Failure, StatusName, TokenUsage};
+use super::{Failure, Replay, StatusName, TokenUsage};
 use crate::when;
 
 /// Beside what is always told of a node.
@@ -80,7 +81,7 @@ impl<'a> View<'a> {
     };
 }
 
-/// Runs beside a run, as far as they are known and may be.
+/// What is known beside a run: other runs, as far as they are known and may be.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Near<'a> {
     /// That it went on from.
@@ -89,6 +90,8 @@ pub(crate) struct Near<'a> {
     pub(crate) next: Option<&'a RunRow>,
     /// That started it.
     pub(crate) parent: Option<&'a RunKey>,
+    /// What its latest replay against a worker's code found.
+    pub(crate) replay: Option<&'a ReplayRow>,
 }
 
 /// A run as a tree of what happened in it.
@@ -119,6 +122,9 @@ pub(crate) struct Trace<'a> {
     incomplete: bool,
     /// Pages of other programs about this run, by their name.
     dashboards: BTreeMap<&'a str, String>,
+    /// What the latest replay against a worker's code found; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Replay<'a>>,
     /// What a trace backend added; absent where none is configured, or `spans=false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_backend: Option<TraceBackend<'a>>,
@@ -333,6 +339,7 @@ impl<'a> Trace<'a> {
             dropped_events: run.dropped_events,
             incomplete: run.incomplete,
             dashboards,
+            replay: near.replay.map(Replay::from),
             trace_backend: None,
         }
     }

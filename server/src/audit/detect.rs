@@ -11,6 +11,9 @@ use iban::Iban;
 use omnitrace::policy;
 use regex::{Captures, Regex};
 
+/// A kind, what looks like it, and whether that is it.
+type Shape<'a> = (&'a str, &'a Regex, fn(&str) -> bool);
+
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hit<'a> {
@@ -101,7 +104,7 @@ impl Detector {
                 at: found.at,
             })
             .collect();
-        let shapes: [(&str, &Regex, fn(&str) -> bool); 4] = [
+        let shapes: [Shape<'_>; 4] = [
             ("iban", &IBAN, is_iban),
             ("tax_id", &TAX_ID, is_tax_id),
             ("nir", &NIR, is_nir),
