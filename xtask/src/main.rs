@@ -7,6 +7,7 @@ mod cargo;
 mod chaos;
 mod dashboards;
 mod demo;
+mod deploy;
 mod error;
 mod fuzz;
 mod interrupt;
