@@ -11,9 +11,6 @@ use iban::Iban;
 use omnitrace::policy;
 use regex::{Captures, Regex};
 
-/// A kind, what looks like it, and whether that is it.
-type Shape<'a> = (&'a str, &'a Regex, fn(&str) -> bool);
-
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hit<'a> {
@@ -84,6 +81,9 @@ fn constant(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
+/// Whether what has a shape is what it looks like.
+type Check = fn(&str) -> bool;
+
 /// Finds them.
 #[derive(Debug)]
 pub(super) struct Detector {
@@ -104,7 +104,7 @@ impl Detector {
                 at: found.at,
             })
             .collect();
-        let shapes: [Shape<'_>; 4] = [
+        let shapes: [(&str, &Regex, Check); 4] = [
             ("iban", &IBAN, is_iban),
             ("tax_id", &TAX_ID, is_tax_id),
             ("nir", &NIR, is_nir),

@@ -54,20 +54,13 @@ fn the_manual_has_a_page_for_each_command() {
 #[tokio::test]
 async fn a_server_says_that_it_lives_and_one_that_is_not_there_does_not() {
     let database = Database::full().await;
-    let mut server = database
-        .command(&["serve", "--listen", "127.0.0.1:0"])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    let address = lines.find_map(|line| {
-        let line = line.unwrap();
-        let (_, rest) = line.split_once("127.0.0.1:")?;
-        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        Some(format!("127.0.0.1:{port}"))
-    });
-    let address = address.expect("it says where");
+    let mut serve = database.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut server = serve.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).unwrap();
+    let address = address.split(' ').next().unwrap().to_owned();
     let said = database.stdout(&["health", "--listen", &address]);
     assert_eq!(said, format!("{address} lives\n"));
     server.kill().unwrap();
