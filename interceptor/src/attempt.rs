@@ -21,6 +21,7 @@ use crate::policy::{Document, Policy, Redacted, offered_attempt, offered_inner};
 use crate::propagation;
 use crate::queue::{Observation, Queue, Subject};
 use crate::recorder::event_row;
+use crate::switches::Beginning;
 use crate::tracker::{compose, set_usage};
 
 /// One attempt of an activity, as its worker sees it.
@@ -29,6 +30,11 @@ pub(crate) struct Attempt {
     pub(crate) run: RunKey,
     pub(crate) step: Step,
     pub(crate) activity_type: String,
+    /// Of its run; empty if it has none.
+    pub(crate) workflow_type: String,
+    /// Hashed tenant of its run and when that began, if the workflow said it.
+    pub(crate) tenant: Option<String>,
+    pub(crate) began: Option<Micros>,
     pub(crate) attempt: u32,
     pub(crate) local: bool,
     /// What the workflow said of sampling; `None` where it said nothing.
@@ -208,6 +214,23 @@ pub(crate) fn offered(attempt: &Attempt, seen: &AttemptSeen) -> bool {
 }
 
 impl Attempt {
+    /// What switches go by: that of its run.
+    pub(crate) fn beginning(&self) -> Beginning {
+        let (workflow_type, at) = match &self.standalone {
+            Some(standalone) => (&self.activity_type, standalone.first_scheduled_at),
+            // A workflow that says nothing of it began when nothing was switched.
+            None => (
+                &self.workflow_type,
+                self.began.or(self.sampled.map(|_| Micros::MIN)),
+            ),
+        };
+        Beginning {
+            workflow_type: workflow_type.clone(),
+            tenant: self.tenant.clone(),
+            at: at.unwrap_or(self.started_at),
+        }
+    }
+
     /// The context of its span, if its run's trace is known. An attempt that is not offered has none of
     /// its own; then it is that of its step.
     pub(crate) fn context(&self) -> Option<SpanContext> {
@@ -432,6 +455,9 @@ impl Attempt {
             run: RunKey::new("default", workflow_id, "r1"),
             step: Step::new("7"),
             activity_type: "Tools::search".to_owned(),
+            workflow_type: String::new(),
+            tenant: None,
+            began: None,
             attempt: 2,
             local: false,
             sampled: Some(true),

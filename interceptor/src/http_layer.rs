@@ -24,7 +24,7 @@ use crate::metrics::names::UNKNOWN;
 use crate::omnitrace::Recording;
 use crate::propagation::{self, Carrier};
 use crate::queue::{Observation, Subject};
-use crate::sampling::Sampling;
+use crate::switches::{Beginning, Switchboard};
 use crate::telemetry::{Answer, RequestSeen};
 
 /// Bytes of an observation beside its route.
@@ -76,7 +76,7 @@ impl HttpLayer {
             .filter(SpanContext::is_valid)
             .or_else(|| propagation::extract(&carrier(request.headers())));
         let span = match recording.exports {
-            true => own_span(recording.sampling, parent.as_ref()),
+            true => own_span(&recording.switches, parent.as_ref()),
             // Nothing would lie under a span that is never sent, but under whoever called.
             false => parent.clone().unwrap_or(SpanContext::NONE),
         };
@@ -232,12 +232,13 @@ impl Drop for Watch {
 }
 
 /// A new span in the trace of its parent, or in one of its own.
-fn own_span(sampling: Sampling, parent: Option<&SpanContext>) -> SpanContext {
+fn own_span(switches: &Switchboard, parent: Option<&SpanContext>) -> SpanContext {
     let ids = RandomIdGenerator::default();
     let trace_id = parent.map_or_else(|| ids.new_trace_id(), SpanContext::trace_id);
     let parent_sampled = parent.map(SpanContext::is_sampled);
-    let decided = sampling.decide(&trace_id.to_string(), parent_sampled);
-    propagation::context(trace_id, &ids.new_span_id().to_string(), decided.is_some())
+    let decided = switches.decide(&trace_id.to_string(), parent_sampled, &Beginning::now());
+    let sampled = decided.why().is_some();
+    propagation::context(trace_id, &ids.new_span_id().to_string(), sampled)
 }
 
 fn carrier(headers: &HeaderMap) -> Carrier {

@@ -13,6 +13,7 @@
 //! - [`metrics`]: what is counted and measured for Prometheus and collectors
 //! - [`policy`]: redaction, truncation, categories, token usage and cost
 //! - [`spool`]: what waits on disk
+//! - `replay` (feature `replay`): stored runs replayed against today's code
 //! - [`telemetry`]: what leaves the process as spans
 //! - [`Counter`]: what is counted, drops above all
 
@@ -22,6 +23,8 @@ pub mod history;
 pub mod logs;
 pub mod metrics;
 pub mod policy;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod spool;
 pub mod telemetry;
 
@@ -38,6 +41,7 @@ mod queue;
 mod recorder;
 mod sampling;
 mod sdk;
+mod switches;
 mod tracker;
 mod writer;
 
@@ -48,6 +52,8 @@ pub use layer::layer;
 pub use omnitrace::{DEFAULT_NAMESPACE, FlushError, OmniTrace};
 pub use omnitrace_store as store;
 pub use recorder::{Recorder, Tokens, record_artifact, record_event, record_usage};
+#[cfg(feature = "replay")]
+pub use replay::replay_check;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use sdk::fuzzing;

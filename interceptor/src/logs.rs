@@ -6,15 +6,19 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use opentelemetry::trace::SpanContext;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::attempt::{Attempt, Current};
+use crate::switches::{Beginning, Switchboard};
 
 /// Lines a second, unless chosen otherwise.
 pub const DEFAULT_LINES_PER_SECOND: u32 = 100;
@@ -26,6 +30,63 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Lines that were over the limit since the process began.
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
+}
+
+/// Lets lines through by their level, which may be switched while the process runs (`omnitrace set log_level`),
+/// also for single workflow types and tenants. Cheap to clone: one clone filters a layer, another one is given
+/// to [`crate::OmniTrace::switch_log_level`].
+///
+/// ```
+/// use tracing_subscriber::prelude::*;
+/// use tracing_subscriber::filter::LevelFilter;
+///
+/// # async fn run() {
+/// let level = omnitrace::logs::SwitchedLevel::new(LevelFilter::INFO);
+/// let lines = tracing_subscriber::fmt::layer().with_filter(level.clone());
+/// let subscriber = tracing_subscriber::registry().with(lines);
+/// # drop(subscriber);
+/// let omnitrace = omnitrace::OmniTrace::from_env().await;
+/// omnitrace.switch_log_level(&level);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SwitchedLevel {
+    unless_switched: LevelFilter,
+    switches: Arc<OnceLock<Switchboard>>,
+}
+
+impl SwitchedLevel {
+    /// This level, unless another one is switched.
+    pub fn new(unless_switched: LevelFilter) -> Self {
+        Self {
+            unless_switched,
+            switches: Arc::default(),
+        }
+    }
+
+    pub(crate) fn follow(&self, switches: Switchboard) {
+        // `Err`: it follows a recorder already.
+        let _ = self.switches.set(switches);
+    }
+
+    fn level(&self) -> LevelFilter {
+        let switches = self
+            .switches
+            .get()
+            .filter(|switches| !switches.is_untouched());
+        let Some(switches) = switches else {
+            return self.unless_switched;
+        };
+        let mut of = Beginning::default();
+        Current::with(|current| of = current.attempt.beginning());
+        switches.log_level(&of).unwrap_or(self.unless_switched)
+    }
+}
+
+impl<S> Filter<S> for SwitchedLevel {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        *metadata.level() <= self.level()
+    }
 }
 
 /// For JSON lines: `trace_id`, `span_id`, `workflow_id`, `run_id`, `activity` and `attempt` become fields of

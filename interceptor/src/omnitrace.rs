@@ -17,8 +17,9 @@ use crate::metrics::Metrics;
 use crate::policy::{HashKey, Policy, PolicySettings, PriceTable};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
-use crate::sampling::Sampling;
+use crate::sampling::Decision;
 use crate::sdk::{self, ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};
+use crate::switches::{Beginning, Switchboard};
 use crate::telemetry;
 use crate::writer::{self, Control, Gauges, SpoolOptions, WriterOptions};
 
@@ -27,6 +28,9 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// The longest workflow id and trace id of a run that is told by hand, as in Temporal.
 const MAX_ID_BYTES: usize = 1000;
+
+/// How long a start waits for what is switched in the store.
+const FIRST_SWITCHES: Duration = Duration::from_secs(1);
 
 /// Rows that wait for the database take at most so many times the bytes of the queue.
 const BUFFER_PER_QUEUE: usize = 4;
@@ -64,7 +68,7 @@ pub struct OmniTrace {
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
     pub(crate) queue: Queue,
-    pub(crate) sampling: Sampling,
+    pub(crate) switches: Switchboard,
     /// Names this process in the rows of attempts.
     pub(crate) worker: Arc<str>,
     /// Whether spans are sent.
@@ -89,14 +93,19 @@ pub enum FlushError {
 }
 
 impl OmniTrace {
-    /// Reads the environment and starts recording. Never fails: what is wrong is logged, one line
+    /// Reads the environment and starts recording; waits for what is switched in the store, a second at most.
+    /// Never fails: what is wrong is logged, one line
     /// each, and fails towards recording less.
     pub async fn from_env() -> Self {
         let (settings, findings) = Settings::from_env();
         for finding in &findings {
             tracing::warn!("{finding}");
         }
-        Self::start(settings)
+        let omnitrace = Self::start(settings);
+        if let Some(recording) = &omnitrace.recording {
+            recording.switches.answered(FIRST_SWITCHES).await;
+        }
+        omnitrace
     }
 
     /// Starts recording with these settings.
@@ -185,20 +194,22 @@ impl OmniTrace {
     /// of an activity id in a run is taken for the first. `None` if recording is off.
     pub fn workflow_interceptor(&self) -> Option<sdk::WorkflowInterceptorConstructor> {
         let recording = self.recording.as_ref()?;
-        Some(sdk::workflow_recorder(recording.sampling, None))
+        Some(sdk::workflow_recorder(recording.switches.clone(), None))
     }
 
     /// Tells a run by hand, within Temporal or without. The trace id is 32 hex digits, or any text.
     /// Ids of more than 1,000 bytes are refused and counted: the recorder then records nothing.
     pub fn recorder(&self, workflow_id: &str, trace_id: &str) -> Recorder {
         let recording = self.recording.as_ref();
-        let sampled = recording.is_some_and(|r| r.sampling.decide(trace_id, None).is_some());
+        let decided = recording.map(|r| r.switches.decide(trace_id, None, &Beginning::now()));
+        let decided = decided.unwrap_or(Decision::Off);
+        let recording = recording.filter(|_| decided != Decision::Off);
         let mut queue = recording.map(|r| r.queue.clone());
         if workflow_id.len().max(trace_id.len()) > MAX_ID_BYTES {
             self.counters.add(Counter::DroppedInvalidKey, 1);
             queue = None;
         }
-        Recorder::new(queue, workflow_id, trace_id, sampled)
+        Recorder::new(queue, workflow_id, trace_id, decided)
     }
 
     /// Reconciles the namespace of a client in the background: runs that were terminated, timed out or
@@ -210,6 +221,13 @@ impl OmniTrace {
     pub fn reconcile(&self, client: &sdk::Client) {
         if let Some(recording) = &self.recording {
             recording.background.start(Reach::Client(client.clone()));
+        }
+    }
+
+    /// Lets the level of log lines follow what is switched. Does nothing where recording is off.
+    pub fn switch_log_level(&self, level: &crate::logs::SwitchedLevel) {
+        if let Some(recording) = &self.recording {
+            level.follow(recording.switches.clone());
         }
     }
 
@@ -309,23 +327,20 @@ fn start_writer(
     gauges: &Gauges,
     metrics: &Metrics,
 ) -> Option<Recording> {
-    let sampling = Sampling {
-        rate: settings.sample_rate,
-    };
+    let switches = Switchboard::new(settings);
     let queue_bytes = usize::try_from(settings.queue_bytes).unwrap_or(usize::MAX);
     let (queue, items) = Queue::new(queue_bytes, counters.clone());
     let process = process(settings);
     let recording = Recording {
         queue: queue.clone(),
-        sampling,
+        switches: switches.clone(),
         worker: format!("{}@{}", process.pid, process.host).into(),
         exports: settings.telemetry.exports_spans(),
         background: Background::new(settings.clone(), metrics.clone()),
     };
-    metrics.tell_health(counters, gauges, queue.used_bytes(), settings);
+    metrics.tell_health(counters, gauges, queue.used_bytes(), settings, &switches);
     let options = WriterOptions {
-        policy: Arc::new(settings.policy()),
-        sampling,
+        switches,
         slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
         flush: Duration::from_millis(settings.flush_ms),
         promote_window: Duration::from_secs(settings.promote_window_s),
@@ -370,6 +385,10 @@ impl Settings {
     /// The policy that a plugin with these settings applies. A file of prices that can't be read is a
     /// warning.
     pub fn policy(&self) -> Policy {
+        Policy::new(self.policy_settings())
+    }
+
+    pub(crate) fn policy_settings(&self) -> PolicySettings {
         let prices = self.prices.as_ref().and_then(|path| {
             let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
             let table =
@@ -383,7 +402,7 @@ impl Settings {
                 })
                 .ok()
         });
-        Policy::new(PolicySettings {
+        PolicySettings {
             hash_key: self
                 .hash_key
                 .as_ref()
@@ -394,7 +413,7 @@ impl Settings {
             max_event_bytes: self.max_event_bytes as usize,
             categories: self.categories.clone(),
             prices: prices.unwrap_or_default(),
-        })
+        }
     }
 }
 

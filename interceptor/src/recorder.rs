@@ -16,6 +16,7 @@ use crate::counters::Counter;
 use crate::omnitrace::DEFAULT_NAMESPACE;
 use crate::policy::{Content, Document, Policy, Redacted};
 use crate::queue::{Observation, Queue, Subject};
+use crate::sampling::Decision;
 use crate::tracker::set_usage;
 
 /// Tells one run by hand. Made by [`crate::OmniTrace::recorder`]; cheap to clone.
@@ -43,7 +44,7 @@ struct Told {
     queue: Queue,
     run: RunKey,
     trace_id: Arc<str>,
-    sampled: bool,
+    decided: Decision,
 }
 
 /// What user code told of a run.
@@ -51,6 +52,8 @@ struct Told {
 pub(crate) struct Explicit {
     pub(crate) run: RunKey,
     pub(crate) trace_id: Arc<str>,
+    /// Made once, with its recorder.
+    pub(crate) decided: Decision,
     at: Micros,
     said: Said,
 }
@@ -90,6 +93,7 @@ impl Explicit {
         Self {
             run,
             trace_id: Arc::from(""),
+            decided: Decision::LeftOut,
             at: 0,
             said: Said::Cleared,
         }
@@ -101,7 +105,7 @@ impl Recorder {
         queue: Option<Queue>,
         workflow_id: &str,
         trace_id: &str,
-        sampled: bool,
+        decided: Decision,
     ) -> Self {
         let run_id = ids::explicit_run_id(trace_id);
         Self {
@@ -109,7 +113,7 @@ impl Recorder {
                 queue,
                 run: RunKey::new(DEFAULT_NAMESPACE, workflow_id, run_id),
                 trace_id: trace_id.into(),
-                sampled,
+                decided,
             }),
         }
     }
@@ -117,7 +121,7 @@ impl Recorder {
     /// Whether the run is recorded whatever becomes of it. If not, it still is when it fails or is
     /// slow, so tell it all the same unless making the data costs much.
     pub fn should_record(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| told.sampled)
+        (self.told.as_ref()).is_some_and(|told| told.decided.why().is_some())
     }
 
     /// The run begins. The user's id is stored as a hash.
@@ -174,6 +178,7 @@ impl Recorder {
             Observation::Explicit(Box::new(Explicit {
                 run: told.run.clone(),
                 trace_id: told.trace_id.clone(),
+                decided: told.decided,
                 at: told.queue.now(),
                 said: said(),
             }))
@@ -212,6 +217,7 @@ impl ExplicitRuns {
             trace_id,
             at,
             said,
+            ..
         } = explicit;
         match said {
             Said::Started { user_id, input } => {

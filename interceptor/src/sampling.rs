@@ -1,7 +1,7 @@
 //! Which runs are recorded, and what is kept of the others until it is clear how they end.
 //!
-//! Invariant: the decision is a function of the trace id, the rate and what the caller decided, so
-//! every worker and every replay decides alike. What is kept of a run that was left out is bounded.
+//! Invariant: the decision is a function of the trace id, of what the caller decided, and of the rate that
+//! held when the run began, so every worker and every replay decides alike. What is kept of a run that was left out is bounded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,20 +10,44 @@ use omnitrace_store::{Scope, Seen, ids, merge};
 
 use crate::counters::{Counter, Counters};
 use crate::policy::sampled;
+use crate::switches::{Beginning, Switchboard};
 
-/// The configured rate.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sampling {
-    pub(crate) rate: f64,
+/// Whether a run is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Recorded(SampledBy),
+    /// Only if it fails or is slow.
+    LeftOut,
+    /// Whatever becomes of it: recording is switched off.
+    Off,
 }
 
-impl Sampling {
-    /// Why a run is recorded; `None` if it is left out.
-    pub(crate) fn decide(self, trace_id: &str, parent_sampled: Option<bool>) -> Option<SampledBy> {
-        if parent_sampled == Some(true) {
-            Some(SampledBy::Parent)
+impl Decision {
+    /// Why it is recorded.
+    pub(crate) fn why(self) -> Option<SampledBy> {
+        match self {
+            Self::Recorded(why) => Some(why),
+            Self::LeftOut | Self::Off => None,
+        }
+    }
+}
+
+impl Switchboard {
+    /// Decides of a run with this trace and caller.
+    pub(crate) fn decide(
+        &self,
+        trace_id: &str,
+        parent_sampled: Option<bool>,
+        of: &Beginning,
+    ) -> Decision {
+        if !self.records(of) {
+            Decision::Off
+        } else if parent_sampled == Some(true) {
+            Decision::Recorded(SampledBy::Parent)
+        } else if sampled(trace_id, self.sample_rate(of)) {
+            Decision::Recorded(SampledBy::Ratio)
         } else {
-            sampled(trace_id, self.rate).then_some(SampledBy::Ratio)
+            Decision::LeftOut
         }
     }
 }

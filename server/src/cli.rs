@@ -8,13 +8,14 @@ mod serve;
 mod temporal;
 mod token;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use keep::{AuditArgs, Days, EraseArgs, PruneArgs, RetentionArgs};
 pub(crate) use runs::{ExportArgs, FilterArgs, ListArgs, ShowArgs};
-pub(crate) use serve::{JwtArgs, ServeArgs};
+pub(crate) use serve::{JwtArgs, Listen, ServeArgs};
 pub(crate) use temporal::{BackfillArgs, ImportArgs, ReconcileArgs, SelectionArgs, VerifyArgs};
 pub(crate) use token::{TokenCommand, TokenCreateArgs};
 
@@ -25,6 +26,7 @@ use crate::when::Moment;
 #[command(
     name = "omnitrace",
     version,
+    long_version = crate::version::long(),
     propagate_version = true,
     max_term_width = 100,
     after_help = "Examples:
@@ -77,8 +79,29 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Erase what is stored of a user, a tenant or a workflow id, and keep it away.
     Erase(EraseArgs),
+    /// Change what is recorded, without a deploy.
+    Set(crate::switches::SetArgs),
+    /// List what was changed with `set`, and take it back.
+    #[command(subcommand)]
+    Switches(crate::switches::SwitchesCommand),
     /// Send stored runs to a collector, whether or not they were sent before.
     Export(ExportArgs),
+    /// Say whether a server on this machine lives: for containers, which have no other program to ask with.
+    Health(crate::health::HealthArgs),
+    /// Print what completes commands in a shell.
+    #[command(after_help = "Examples:
+  omnitrace completions bash > /etc/bash_completion.d/omnitrace
+  omnitrace completions zsh > ~/.zfunc/_omnitrace")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: its first page to standard output, or every page into a folder.
+    Man {
+        /// Folder for omnitrace.1, omnitrace-serve.1, …
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Create the tables of a database, or bring older ones up to date.
     #[command(after_help = "Examples:
   omnitrace migrate

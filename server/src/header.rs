@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use omnitrace_store::row::{RunRow, SampledBy};
 use omnitrace_store::tree::TraceTree;
+use omnitrace_store::{ReplayRow, ReplayVerdict};
 use owo_colors::{OwoColorize, Style};
 
 use crate::draw::{Canvas, failure};
@@ -13,8 +14,14 @@ use crate::{api, when};
 /// Columns of the labels at the left.
 const LABEL: usize = 10;
 
-/// The header of a run; `runs` are all of its workflow id, newest first.
-pub(crate) fn header(tree: &TraceTree, runs: &[RunRow], canvas: &Canvas, now: Timestamp) -> String {
+/// The header of a run; `runs` are all of its workflow id, newest first, `replay` what its latest one found.
+pub(crate) fn header(
+    tree: &TraceTree,
+    runs: &[RunRow],
+    replay: Option<&ReplayRow>,
+    canvas: &Canvas,
+    now: Timestamp,
+) -> String {
     let run = &tree.run;
     let mut out = Header {
         columns: canvas.columns,
@@ -52,6 +59,13 @@ pub(crate) fn header(tree: &TraceTree, runs: &[RunRow], canvas: &Canvas, now: Ti
     }
     if let Some(usage) = usage(tree) {
         out.line("tokens", &usage);
+    }
+    if let Some(replay) = replay {
+        let style = match replay.verdict {
+            ReplayVerdict::Parted | ReplayVerdict::Failed => style::warning(),
+            _ => Style::new(),
+        };
+        out.styled("replay", &clean(&api::sentence(replay)), style);
     }
     if let Some(error) = &tree.root.error {
         out.styled("error", &failure(error), style::of(run.status));

@@ -9,9 +9,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use omnitrace::config::Settings;
 use omnitrace::history::{HistoryRows, Ids, ImportError, Reader, parse};
 use omnitrace::policy::Policy;
-use omnitrace_store::Store;
+use omnitrace_store::{Store, Switches};
 use serde::Serialize;
 
 use crate::Answer;
@@ -20,6 +21,13 @@ use crate::database;
 use crate::error::CliError;
 use crate::progress;
 use crate::text::{count, thousands};
+
+/// How payloads are made safe: as by a worker that had recorded the run.
+struct Rules {
+    policy: Arc<Policy>,
+    settings: Settings,
+    switches: Switches,
+}
 
 /// What became of one file.
 #[derive(Debug, Serialize)]
@@ -40,14 +48,18 @@ struct Imported {
 /// Runs the command. Errors of single files are printed as they come.
 pub(crate) async fn run(url: Option<&str>, args: ImportArgs) -> Result<Answer, CliError> {
     let settings = database::recording_settings()?;
-    let policy = Arc::new(settings.policy());
     let store = database::open_for_writing(url, &settings).await?;
+    let rules = Rules {
+        policy: Arc::new(settings.policy()),
+        switches: store.switches().await?,
+        settings,
+    };
     let mut text = String::new();
     let mut good = true;
     let bar = progress::files(args.files.len());
     for file in &args.files {
         bar.set_message(crate::text::clean(&name(file)));
-        let imported = match read(file, &args, &policy) {
+        let imported = match read(file, &args, &rules) {
             Ok(rows) => write(&store, file, rows).await,
             Err(error) => Err(error),
         };
@@ -81,7 +93,7 @@ fn name(file: &Path) -> String {
     }
 }
 
-fn read(file: &Path, args: &ImportArgs, policy: &Arc<Policy>) -> Result<HistoryRows, CliError> {
+fn read(file: &Path, args: &ImportArgs, rules: &Rules) -> Result<HistoryRows, CliError> {
     let bytes = if is_stdin(file) {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
@@ -92,7 +104,7 @@ fn read(file: &Path, args: &ImportArgs, policy: &Arc<Policy>) -> Result<HistoryR
         file: name(file),
         error,
     })?;
-    rows(&bytes, file, args, policy).map_err(|error| CliError::Import {
+    rows(&bytes, file, args, rules).map_err(|error| CliError::Import {
         file: name(file),
         error,
     })
@@ -102,7 +114,7 @@ fn rows(
     bytes: &[u8],
     file: &Path,
     args: &ImportArgs,
-    policy: &Arc<Policy>,
+    rules: &Rules,
 ) -> Result<HistoryRows, ImportError> {
     let events = parse(bytes)?;
     let mut ids = Ids::default();
@@ -113,7 +125,8 @@ fn rows(
         .file_stem()
         .filter(|_| !is_stdin(file))
         .map(|stem| stem.to_string_lossy().into_owned());
-    let mut reader = Reader::new(ids.of(&events)?, policy.clone());
+    let mut reader = Reader::new(ids.of(&events)?, rules.policy.clone())
+        .with_switches(&rules.settings, rules.switches.clone());
     for event in events {
         reader.push(event);
     }

@@ -21,6 +21,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzzing;
 mod header;
+mod health;
 mod http;
 mod import;
 mod list;
@@ -29,11 +30,14 @@ mod progress;
 mod prune;
 mod reconcile;
 mod selection;
+mod shell;
 mod show;
 mod style;
+mod switches;
 mod text;
 mod tokens;
 mod verify;
+mod version;
 mod when;
 
 #[cfg(test)]
@@ -81,6 +85,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Audit(args) => audit::run(url, args, now).await,
         Command::Erase(args) => erase::run(url, args).await,
         Command::Reconcile(args) => reconcile::run(url, args).await,
+        Command::Health(args) => health::run(args).await,
+        Command::Completions { shell } => Ok(shell::completions(shell).into()),
+        Command::Man { folder } => shell::man(folder.as_deref()).map(Answer::from),
+        Command::Set(args) => switches::set(url, args).await.map(Answer::from),
+        Command::Switches(command) => switches::run(url, command).await.map(Answer::from),
         Command::Export(args) => export::run(url, args, now).await,
     };
     match answer {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use omnitrace_store::row::{RunKey, RunRow};
 use omnitrace_store::tree::TraceTree;
-use omnitrace_store::{DatabaseUrl, ReadError, RunFilter, Store};
+use omnitrace_store::{DatabaseUrl, ReadError, ReplayRow, RunFilter, Store};
 
 use crate::api;
 use crate::cli::ShowArgs;
@@ -27,7 +27,7 @@ pub(crate) async fn run(
     let store = database::open(&url).await?;
     let found = load(&store, &url, &args, now).await;
     store.close().await;
-    let (tree, runs) = found?;
+    let (tree, runs, replay) = found?;
     if args.json {
         let is_next =
             |run: &&RunRow| run.continued_from_run_id.as_deref() == Some(&tree.run.key.run_id);
@@ -39,6 +39,7 @@ pub(crate) async fn run(
             previous: previous.as_ref(),
             next,
             parent: tree.run.parent.as_ref(),
+            replay: replay.as_ref(),
         };
         let trace = api::Trace::new(&tree, &tree.root, api::View::WHOLE, near, BTreeMap::new());
         return Ok(format!("{}\n", api::whole_trace(&trace)));
@@ -48,18 +49,18 @@ pub(crate) async fn run(
         all: args.all,
         data: args.data,
     };
-    let mut text = header::header(&tree, &runs, &canvas, now);
+    let mut text = header::header(&tree, &runs, replay.as_ref(), &canvas, now);
     text.push_str(&draw::tree(&tree, &canvas));
     Ok(text)
 }
 
-/// The trace, and all runs of its workflow id, newest first.
+/// The trace, all runs of its workflow id, newest first, and what its latest replay found.
 async fn load(
     store: &Store,
     url: &DatabaseUrl,
     args: &ShowArgs,
     now: Timestamp,
-) -> Result<(TraceTree, Vec<RunRow>), CliError> {
+) -> Result<(TraceTree, Vec<RunRow>, Option<ReplayRow>), CliError> {
     let namespace = args.namespace.as_deref();
     let mut runs = store.runs_of_workflow(namespace, &args.id).await?;
     if runs.is_empty() && args.run_id.is_none() {
@@ -92,7 +93,8 @@ async fn load(
     let tree = TraceTree::build(&run, events, &children, now.as_microsecond());
     let (namespace, workflow_id) = (&run.key.namespace, &run.key.workflow_id);
     let runs = store.runs_of_workflow(Some(namespace), workflow_id).await?;
-    Ok((tree, runs))
+    let replay = store.replay(&run.key).await?;
+    Ok((tree, runs, replay))
 }
 
 /// Workflow ids like the one that was asked for, of the newest runs, best first.

@@ -17,10 +17,12 @@ mod erasure;
 mod migrations;
 mod postgres;
 mod repair;
+mod replays;
 mod retention;
 mod sql;
 mod sqlite;
 mod store;
+mod switches;
 mod texts;
 mod url;
 
@@ -30,7 +32,16 @@ pub use postgres::{
     DEFAULT_APPLICATION_NAME, DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT, MAX_CONNECTIONS,
     PostgresUrl,
 };
+pub use replays::{ReplayRow, ReplayVerdict};
 pub use retention::{Prunable, PruneError, PruneStep, Retention};
 pub use sql::search::{CountedRuns, FoundRuns};
 pub use store::*;
+pub use switches::{
+    NewSwitch, SWITCH_DELAY, SwitchName, SwitchRow, SwitchScope, Switched, Switches,
+};
 pub use texts::{TextRow, TextTable};
+
+/// Version of the schema that this program makes, the same for both databases.
+pub fn schema_version() -> i64 {
+    sqlite::schema_version()
+}

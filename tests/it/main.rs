@@ -21,6 +21,7 @@ mod privacy;
 mod probes;
 mod recording;
 mod replay;
+mod replay_check;
 mod sampling;
 mod secrets;
 mod spans;

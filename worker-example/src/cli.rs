@@ -3,9 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use omnitrace::replay::ReplayArgs;
 
 /// A support desk for orders on Temporal, recorded by OmniTrace.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -13,8 +14,17 @@ pub(crate) struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Desk(DeskCommand),
+    /// Replay recorded runs against the workflows of this program, and say where they part
+    Replay(Box<ReplayArgs>),
+}
+
+/// What to do with a client.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeskCommand {
     /// Handle every mail of a folder, with a worker in this process
     Run {
         #[command(flatten)]

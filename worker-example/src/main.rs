@@ -17,8 +17,10 @@ use omnitrace::OmniTrace;
 use temporalio_client::ClientOptions;
 use tracing_subscriber::EnvFilter;
 
+use worker_example::registration::worker_options;
+
 use crate::{
-    cli::{Cli, Command, Server},
+    cli::{Cli, Command, DeskCommand, Server},
     desk::{Desk, DeskError, End},
 };
 
@@ -33,7 +35,14 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    match run(cli.command).await {
+    let done = match cli.command {
+        Command::Desk(command) => run(command).await,
+        Command::Replay(args) => match worker_options("order-support") {
+            Ok(options) => return omnitrace::replay_check(options).run(*args).await,
+            Err(error) => Err(error.into()),
+        },
+    };
+    match done {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Failures) => ExitCode::from(1),
         Ok(End::Interrupted) => ExitCode::from(130),
@@ -44,14 +53,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<End, DeskError> {
+async fn run(command: DeskCommand) -> Result<End, DeskError> {
     // A folder that cannot be read is told before anything is started.
     let tickets = match &command {
-        Command::Run { mails, .. } | Command::Start { mails, .. } => folder::read(&mails.folder)?,
-        Command::Worker { .. } => Vec::new(),
+        DeskCommand::Run { mails, .. } | DeskCommand::Start { mails, .. } => {
+            folder::read(&mails.folder)?
+        }
+        DeskCommand::Worker { .. } => Vec::new(),
     };
-    let (Command::Run { server, .. } | Command::Worker { server } | Command::Start { server, .. }) =
-        &command;
+    let (DeskCommand::Run { server, .. }
+    | DeskCommand::Worker { server }
+    | DeskCommand::Start { server, .. }) = &command;
     let Server {
         address,
         namespace,
@@ -65,9 +77,9 @@ async fn run(command: Command) -> Result<End, DeskError> {
 
     let desk = Desk::new(client, task_queue.clone(), omnitrace.http_layer());
     let end = match command {
-        Command::Run { mails, stay, .. } => desk.run(tickets, &mails, stay).await,
-        Command::Worker { .. } => desk.serve().await,
-        Command::Start { mails, .. } => desk.start(tickets, &mails).await,
+        DeskCommand::Run { mails, stay, .. } => desk.run(tickets, &mails, stay).await,
+        DeskCommand::Worker { .. } => desk.serve().await,
+        DeskCommand::Start { mails, .. } => desk.start(tickets, &mails).await,
     };
     if let Err(error) = omnitrace.shutdown(FLUSH_LIMIT).await {
         eprintln!("warning: {error}");

@@ -8,6 +8,7 @@ mod cargo;
 mod chaos;
 mod dashboards;
 mod demo;
+mod deploy;
 mod error;
 mod fuzz;
 mod interrupt;

@@ -13,7 +13,7 @@ use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
 use crate::tools::{Host, collector, prometheus, python, temporal, toxiproxy};
-use crate::{cargo, chaos, dashboards, process, say, web};
+use crate::{cargo, chaos, dashboards, deploy, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -108,6 +108,9 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
         steps.run("web UI in a browser", || {
             let omnitrace = cargo::target_directory(host).join("debug/omnitrace");
             web::in_browser(host, protoc, &omnitrace)
+        })?;
+        steps.run("files of deploy/", || {
+            deploy::check(host, &cargo::target_directory(host).join("debug/omnitrace"))
         })?;
         steps.run("lints", || {
             let mut clippy = cargo::command(protoc);

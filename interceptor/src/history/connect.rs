@@ -24,34 +24,56 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is said about the connection; what is not said is taken from Temporal's environment
 /// (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`, `TEMPORAL_CODEC_*`,
 /// `TEMPORAL_PROFILE`, `TEMPORAL_CONFIG_FILE`) and its configuration file.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, clap::Args)]
+#[command(
+    next_help_heading = "Temporal server (as in Temporal's command line and its environment)"
+)]
 pub struct Connect {
-    /// `host:port`, or a URL.
+    /// Address of the server [env: TEMPORAL_ADDRESS] [default: 127.0.0.1:7233]
+    #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
-    /// Namespace.
+    /// Temporal namespace [env: TEMPORAL_NAMESPACE] [default: default]
+    #[arg(long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// API key.
+    /// API key [env: TEMPORAL_API_KEY]
+    #[arg(long, value_name = "KEY")]
     pub api_key: Option<String>,
-    /// Whether to use TLS; without it, it is used with an API key or a certificate.
+    /// Use TLS, or with =false don't [env: TEMPORAL_TLS]; without it, it is used with an API key or a
+    /// certificate
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls: Option<bool>,
-    /// File of the client's certificate, PEM.
+    /// Certificate of this client, PEM [env: TEMPORAL_TLS_CLIENT_CERT_PATH]
+    #[arg(long, value_name = "FILE")]
     pub tls_cert_path: Option<String>,
-    /// File of its private key, PEM.
+    /// Its private key, PEM [env: TEMPORAL_TLS_CLIENT_KEY_PATH]
+    #[arg(long, value_name = "FILE")]
     pub tls_key_path: Option<String>,
-    /// File of the certificates that the server is checked against, PEM.
+    /// Certificates that the server is checked against, PEM [env: TEMPORAL_TLS_SERVER_CA_CERT_PATH]
+    #[arg(long, value_name = "FILE")]
     pub tls_ca_path: Option<String>,
-    /// Name that the server's certificate is checked for.
+    /// Name in the server's certificate [env: TEMPORAL_TLS_SERVER_NAME]
+    #[arg(long, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// Headers of each request.
+    /// Header of each request; repeat it.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub grpc_meta: Vec<(String, String)>,
-    /// URL of a codec server that decodes payloads; `{namespace}` in it is replaced.
+    /// Codec server that decodes payloads [env: TEMPORAL_CODEC_ENDPOINT]; {namespace} in it is replaced
+    #[arg(long, value_name = "URL")]
     pub codec_endpoint: Option<String>,
-    /// `Authorization` header for it.
+    /// Its Authorization header [env: TEMPORAL_CODEC_AUTH]
+    #[arg(long, value_name = "TEXT")]
     pub codec_auth: Option<String>,
-    /// Profile of the configuration file.
+    /// Profile of Temporal's configuration file [env: TEMPORAL_PROFILE]
+    #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// The configuration file.
+    /// Temporal's configuration file [env: TEMPORAL_CONFIG_FILE]
+    #[arg(long, value_name = "FILE")]
     pub config_file: Option<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Why there is no connection.

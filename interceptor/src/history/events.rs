@@ -21,10 +21,11 @@ use super::reader::{Open, Reader, Taken};
 use super::task::Answer;
 use crate::observe::{Command, Failure, Job, Outcome, RunStart};
 use crate::policy::{Content, Redacted};
-use crate::sdk::activation::{child_cause, run_start};
+use crate::sdk::activation::{beginning, child_cause, run_start};
 use crate::sdk::failure::named;
 use crate::sdk::header::StepHeader;
 use crate::sdk::payload::{micros, millis, redact, redact_one};
+use crate::switches::Beginning;
 
 /// Where an event stands.
 #[derive(Clone, Copy)]
@@ -348,6 +349,12 @@ impl Reader {
         let task_queue = a.task_queue.clone().unwrap_or_default().name;
         let workflow_id = self.key.workflow_id.clone();
         let start = start_workflow_from_attribs(a, workflow_id, 0, Default::default());
+        if let Some(switches) = &self.switches {
+            self.policy = switches.policy(&Beginning {
+                at: at.time,
+                ..beginning(&start, switches)
+            });
+        }
         let start = RunStart {
             task_queue,
             started_at: (at.time != 0).then_some(at.time),

@@ -4,7 +4,6 @@
 //! keeps what only live workers knew.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use omnitrace_store::compare::{CompareError, Difference, compare};
 use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, SampledBy, Source};
@@ -13,8 +12,8 @@ use omnitrace_store::{Batch, ReadError, Repair, Store, WriteError, WriteReport};
 use super::{HistoryRows, Server, ServerError};
 use crate::config::Settings;
 use crate::metrics::Metrics;
-use crate::policy::Policy;
-use crate::sampling::{self, Sampling};
+use crate::sampling::{self, Decision};
+use crate::switches::{Beginning, Switchboard};
 
 /// Event rows of one transaction.
 const BATCH_ROWS: usize = 500;
@@ -101,8 +100,7 @@ impl Backfilled {
 pub struct Healer {
     server: Server,
     store: Store,
-    policy: Arc<Policy>,
-    sampling: Sampling,
+    switches: Switchboard,
     slow_ms: i64,
     metrics: Metrics,
 }
@@ -154,10 +152,7 @@ impl Healer {
         Self {
             server,
             store,
-            policy: Arc::new(settings.policy()),
-            sampling: Sampling {
-                rate: settings.sample_rate,
-            },
+            switches: Switchboard::new(settings),
             slow_ms: i64::try_from(settings.slow_ms).unwrap_or(i64::MAX),
             metrics: Metrics::default(),
         }
@@ -231,7 +226,8 @@ impl Healer {
     /// # Errors
     /// When server or store don't answer.
     pub async fn backfill(&self, run: &RunKey) -> Result<Backfilled, HealError> {
-        let mut history = self.server.read(run.clone(), self.policy.clone());
+        self.switches.tell(self.store.switches().await?);
+        let mut history = self.server.read_switched(run.clone(), &self.switches);
         let mut done = Backfilled::default();
         // The run's row comes last: it is known when the whole history was read.
         let mut batch = Batch::default();
@@ -258,7 +254,8 @@ impl Healer {
         &self,
         run: &RunKey,
     ) -> Result<(Standing, Option<Stored>, Option<HistoryRows>), HealError> {
-        let Some(mut history) = self.server.rows(run, &self.policy).await? else {
+        self.switches.tell(self.store.switches().await?);
+        let Some(mut history) = self.server.rows_switched(run, &self.switches).await? else {
             return Ok((Standing::Unknown, None, None));
         };
         let stored = self.stored(run).await?;
@@ -298,8 +295,13 @@ impl Healer {
         let mut rows = history.events.iter();
         // That its caller was recorded is known from the history.
         let called = history.run.sampled_by == SampledBy::Parent;
-        self.sampling
-            .decide(&history.run.trace_id, called.then_some(true))
+        let of = Beginning::from(&history.run);
+        let decided = (self.switches).decide(&history.run.trace_id, called.then_some(true), &of);
+        if decided == Decision::Off {
+            return None;
+        }
+        decided
+            .why()
             .or_else(|| sampling::run_reason(&history.run, self.slow_ms))
             .or_else(|| rows.find_map(|row| sampling::step_reason(row, self.slow_ms)))
     }

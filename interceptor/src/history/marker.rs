@@ -80,6 +80,16 @@ fn patch(details: &HashMap<String, Payloads>) -> Option<String> {
     })
 }
 
+/// Whether the code may leave out the patch that a marker tells.
+#[cfg(feature = "replay")]
+pub(super) fn is_deprecated(marker: &MarkerRecordedEventAttributes) -> bool {
+    #[derive(Deserialize)]
+    struct Patch {
+        deprecated: bool,
+    }
+    json(&marker.details, "patch-data").is_some_and(|patch: Patch| patch.deprecated)
+}
+
 /// Seconds and nanoseconds, of a timestamp or a duration.
 #[derive(Clone, Copy, Deserialize)]
 struct Parts {

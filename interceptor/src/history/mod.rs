@@ -23,6 +23,8 @@ mod others;
 mod reader;
 mod reconcile;
 mod server;
+#[cfg(feature = "replay")]
+mod steps;
 mod task;
 mod updates;
 
@@ -44,6 +46,8 @@ pub use ids::Ids;
 pub use reader::Reader;
 pub use reconcile::{Pass, ReconcileOptions, Reconciler};
 pub use server::{Execution, RunHistory, Server, ServerError};
+#[cfg(feature = "replay")]
+pub(crate) use steps::{argument, steps};
 pub use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 
 /// What a history says of a run: the last state of each row.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Source, Status};
-use omnitrace_store::{Scope, Seen, merge};
+use omnitrace_store::{Scope, Seen, Switches, merge};
 use temporalio_common::protos::temporal::api::{
     enums::v1::EventType,
     history::v1::{HistoryEvent, WorkflowTaskCompletedEventAttributes},
@@ -18,8 +18,10 @@ use temporalio_common::protos::temporal::api::{
 use super::HistoryRows;
 use super::attempts::{Activity, Started};
 use super::task::{Answer, Step, Task};
+use crate::config::Settings;
 use crate::observe::{Activation, Completion, Eviction, Failure, Job, RunStart};
 use crate::policy::{Policy, offered_attempt};
+use crate::switches::Switchboard;
 use crate::tracker::{Rows, Trackers, WorkerId};
 
 /// The only worker of a history.
@@ -46,6 +48,7 @@ const WORKER: WorkerId = 0;
 pub struct Reader {
     pub(super) key: RunKey,
     pub(super) policy: Arc<Policy>,
+    pub(super) switches: Option<Switchboard>,
     trackers: Trackers,
     run: Option<RunRow>,
     /// Rows that are not given out yet, by key.
@@ -126,6 +129,7 @@ impl Reader {
         Self {
             key: run,
             policy,
+            switches: None,
             trackers: Trackers::default(),
             run: None,
             rows: BTreeMap::new(),
@@ -149,6 +153,21 @@ impl Reader {
             child_cancels: HashSet::new(),
             chains: HashMap::new(),
             uses: HashMap::new(),
+        }
+    }
+
+    /// With the policy that these settings and switches give a run like this when it began: that of the
+    /// workers that record it.
+    pub fn with_switches(self, settings: &Settings, switches: Switches) -> Self {
+        let board = Switchboard::new(settings);
+        board.tell(switches);
+        self.switched(board)
+    }
+
+    pub(super) fn switched(self, switches: Switchboard) -> Self {
+        Self {
+            switches: Some(switches),
+            ..self
         }
     }
 

@@ -24,6 +24,7 @@ use temporalio_common::protos::temporal::api::{
 use super::{HistoryRows, Reader, decode};
 use crate::policy::Policy;
 use crate::sdk::payload::micros;
+use crate::switches::Switchboard;
 
 /// Runs in one answer of the server.
 const PAGE: i32 = 200;
@@ -217,6 +218,24 @@ impl Server {
         })
     }
 
+    /// Reads the history of a run by what was switched when it began.
+    pub(super) fn read_switched(&self, run: RunKey, switches: &Switchboard) -> RunHistory {
+        let history = self.read(run, switches.configured_policy().clone());
+        let reader = history.reader.switched(switches.clone());
+        RunHistory { reader, ..history }
+    }
+
+    /// What such a history says, whole; `None` if the server has none (any more).
+    pub(super) async fn rows_switched(
+        &self,
+        run: &RunKey,
+        switches: &Switchboard,
+    ) -> Result<Option<HistoryRows>, ServerError> {
+        let mut history = self.read_switched(run.clone(), switches);
+        while history.page().await? {}
+        Ok((history.events > 0).then(|| history.finish()))
+    }
+
     /// Reads the history of a run.
     pub fn read(&self, run: RunKey, policy: Arc<Policy>) -> RunHistory {
         RunHistory {
@@ -225,6 +244,31 @@ impl Server {
             run,
             token: Some(Vec::new()),
             events: 0,
+        }
+    }
+
+    /// A page of a history, and the token of the next; `None` if the server has none (any more).
+    async fn history_page(
+        &self,
+        run: &RunKey,
+        next_page_token: Vec<u8>,
+    ) -> Result<Option<(Vec<HistoryEvent>, Vec<u8>)>, ServerError> {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: run.namespace.clone(),
+            execution: Some(execution(&run.workflow_id, &run.run_id)),
+            next_page_token,
+            ..GetWorkflowExecutionHistoryRequest::default()
+        };
+        let mut client = self.client.clone();
+        let answer = client.get_workflow_execution_history(request.into_request());
+        match answer.await {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                let events = answer.history.map(|history| history.events);
+                Ok(Some((events.unwrap_or_default(), answer.next_page_token)))
+            }
+            Err(status) if is_unknown(&status) => Ok(None),
+            Err(status) => Err(status.into()),
         }
     }
 
@@ -240,6 +284,31 @@ impl Server {
         let mut history = self.read(run.clone(), policy.clone());
         while history.page().await? {}
         Ok((history.events > 0).then(|| history.finish()))
+    }
+}
+
+#[cfg(feature = "replay")]
+impl Server {
+    /// All events of a run, decoded with the client's codec; `None` if the server has none (any more).
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn events(
+        &self,
+        run: &RunKey,
+    ) -> Result<Option<Vec<HistoryEvent>>, ServerError> {
+        let (mut events, mut token) = (Vec::new(), Vec::new());
+        loop {
+            let Some((mut page, next)) = self.history_page(run, token).await? else {
+                return Ok(None);
+            };
+            decode(&mut page, &self.client.options().data_converter).await;
+            events.extend(page);
+            if next.is_empty() {
+                return Ok(Some(events));
+            }
+            token = next;
+        }
     }
 }
 
@@ -278,27 +347,11 @@ impl RunHistory {
         let Some(token) = self.token.take() else {
             return Ok(false);
         };
-        let request = GetWorkflowExecutionHistoryRequest {
-            namespace: self.run.namespace.clone(),
-            execution: Some(execution(&self.run.workflow_id, &self.run.run_id)),
-            next_page_token: token,
-            ..GetWorkflowExecutionHistoryRequest::default()
+        let page = self.server.history_page(&self.run, token).await?;
+        let Some((mut events, next)) = page else {
+            return Ok(false);
         };
-        let mut client = self.server.client.clone();
-        let answer = client.get_workflow_execution_history(request.into_request());
-        let answer = match answer.await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) if is_unknown(&status) => return Ok(false),
-            Err(status) => return Err(status.into()),
-        };
-        let next = answer.next_page_token;
         self.token = (!next.is_empty()).then_some(next);
-        let mut events: Vec<HistoryEvent> = answer
-            .history
-            .map(|history| history.events)
-            .into_iter()
-            .flatten()
-            .collect();
         self.events += events.len() as u64;
         let converter = &self.server.client.options().data_converter;
         decode(&mut events, converter).await;

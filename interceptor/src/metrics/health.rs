@@ -11,6 +11,7 @@ use crate::breaker::Breaker;
 use crate::config::{DatabaseTarget, Settings};
 use crate::counters::{Counter, Counters};
 use crate::logs::dropped_lines;
+use crate::switches::{Beginning, Switchboard};
 use crate::writer::Gauges;
 
 /// Counters that are metrics of their own.
@@ -45,6 +46,7 @@ impl Metrics {
         gauges: &Gauges,
         queue_bytes: Arc<AtomicUsize>,
         settings: &Settings,
+        switches: &Switchboard,
     ) {
         let Some(inner) = &self.0 else { return };
         let registry = &inner.registry;
@@ -82,8 +84,11 @@ impl Metrics {
             &LIVE_RECORDERS,
             Box::new(move || Some(own.live_recorders() as f64)),
         );
-        let rate = settings.sample_rate;
-        gauge(&SAMPLE_RATE_CONFIGURED, Box::new(move || Some(rate)));
+        let own = switches.clone();
+        gauge(
+            &SAMPLE_RATE_CONFIGURED,
+            Box::new(move || Some(own.sample_rate(&Beginning::now()))),
+        );
         let own = counters.clone();
         gauge(&SAMPLE_RATE_ACTUAL, Box::new(move || actual(&own)));
         let own = gauges.clone();

@@ -176,6 +176,10 @@ impl Policy {
         &self.id
     }
 
+    pub(crate) fn captures_content(&self) -> bool {
+        self.capture_content
+    }
+
     /// Redacts one payload, given the `encoding` of its metadata. What is not JSON, or is nested
     /// deeper than 127 levels, becomes `{"encoding", "bytes", "sha256"}`; with a hash key, the last
     /// one is `"hmac"`.

@@ -26,6 +26,7 @@ use super::worker::Origin;
 use crate::observe::{Activation, Eviction, Job, Outcome, RunStart};
 use crate::policy::{Content, Policy};
 use crate::propagation::RunTrace;
+use crate::switches::{Beginning, Switchboard};
 
 /// The id that core gives to a query whose task is there for it alone.
 const DIRECT_QUERY: &str = "legacy_query";
@@ -144,6 +145,22 @@ fn observe_job(
 
 pub(crate) fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What switches of a run go by. Whose it is is looked for only where that matters.
+pub(crate) fn beginning(start: &InitializeWorkflow, switches: &Switchboard) -> Beginning {
+    let memo = start.memo.as_ref().map(|memo| &memo.fields);
+    let attributes = start.search_attributes.as_ref();
+    let attributes = attributes.map(|attributes| &attributes.indexed_fields);
+    let policy = switches.configured_policy();
+    let tenant = (switches.names_tenants())
+        .then(|| identity("tenant_id", memo, attributes, policy))
+        .flatten();
+    Beginning {
+        workflow_type: start.workflow_type.clone(),
+        tenant: tenant.map(|tenant| tenant.hash),
+        at: start.start_time.map_or(0, |t| micros(t.seconds, t.nanos)),
+    }
 }
 
 /// What a run's first event says of it.

@@ -156,7 +156,7 @@ fn local(activity: &ScheduleLocalActivity, policy: &Policy) -> ScheduleActivity 
 }
 
 /// Core takes the sequence number where the user sets no id.
-fn activity_id(id: &str, seq: u32) -> String {
+pub(super) fn activity_id(id: &str, seq: u32) -> String {
     if id.is_empty() {
         seq.to_string()
     } else {

@@ -27,6 +27,12 @@ pub(crate) struct StepHeader {
     /// canceled step ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cancellation_type: Option<Cow<'static, str>>,
+    /// Hashed tenant of the caller's run, where anything is switched by tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
+    /// When the caller's run began, in microseconds since 1970, where anything was ever switched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) began: Option<i64>,
 }
 
 impl StepHeader {

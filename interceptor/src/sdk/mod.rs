@@ -13,6 +13,8 @@ pub mod fuzzing;
 pub(crate) mod header;
 pub(crate) mod payload;
 mod plugin;
+#[cfg(feature = "replay")]
+pub(crate) mod replay;
 mod tracer_data;
 mod worker;
 mod workflow;
@@ -37,12 +39,15 @@ pub use activity::ActivityRecorder;
 pub(crate) use activity::MAX_OUTPUT_BYTES;
 pub use plugin::{OmniTracePlugin, ReplayPlugin};
 pub(crate) use plugin::{activity_recorder, worker_recorder};
+#[cfg(feature = "replay")]
+pub use replay::ReplayWorkflows;
 pub use worker::WorkerRecorder;
 pub(crate) use workflow::constructor as workflow_recorder;
 
 use crate::counters::{Counter, Counters};
 use crate::observe::{Activation, Completion, Job};
 use crate::policy::Policy;
+use crate::switches::{Beginning, Switchboard};
 use crate::tracker::WorkerId;
 use worker::Origin;
 
@@ -83,6 +88,18 @@ impl Seen {
             Self::Activation(_, activation) => worker::begins_run(activation),
             Self::Completion(..) | Self::WorkerStopped(_) => false,
         }
+    }
+
+    /// What switches go by, if it tells a run from its beginning.
+    pub(crate) fn beginning(&self, switches: &Switchboard) -> Option<Beginning> {
+        let Self::Activation(_, activation) = self else {
+            return None;
+        };
+        let start = worker::start_of(activation)?;
+        Some(match switches.is_untouched() {
+            true => Beginning::default(),
+            false => activation::beginning(start, switches),
+        })
     }
 
     /// Whether it ends what a worker knows of a run.

@@ -106,7 +106,7 @@ impl WorkerPlugin for OmniTracePlugin {
         let origin = Origin::new(namespace, converter, None);
         options.worker_interceptor(WorkerRecorder::new(origin, recording));
         options.activity_inbound_interceptor(ActivityRecorder::new(recording));
-        options.workflow_interceptor(workflow::constructor(recording.sampling, None));
+        options.workflow_interceptor(workflow::constructor(recording.switches.clone(), None));
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl WorkerPlugin for OmniTracePlugin {
         options: &mut WorkflowReplayerOptions,
     ) -> Result<(), PluginError> {
         if let Some(recording) = &self.recording {
-            options.workflow_interceptor(workflow::constructor(recording.sampling, None));
+            options.workflow_interceptor(workflow::constructor(recording.switches.clone(), None));
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl WorkerPlugin for ReplayPlugin {
             origin.set_task_queue(&options.task_queue);
             options.worker_interceptor(WorkerRecorder::new(origin, recording));
             options.workflow_interceptor(workflow::constructor(
-                recording.sampling,
+                recording.switches.clone(),
                 Some(self.run.clone()),
             ));
         }

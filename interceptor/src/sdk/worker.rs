@@ -12,7 +12,9 @@ use prost::Message;
 use temporalio_common::{
     data_converters::DataConverter,
     protos::coresdk::{
-        workflow_activation::{WorkflowActivation, workflow_activation_job::Variant},
+        workflow_activation::{
+            InitializeWorkflow, WorkflowActivation, workflow_activation_job::Variant,
+        },
         workflow_completion::WorkflowActivationCompletion,
     },
 };
@@ -107,11 +109,16 @@ impl WorkerRecorder {
 /// Bytes of an observation beside its message.
 const OVERHEAD: usize = 128;
 
+/// How a run begins, if it does.
+pub(super) fn start_of(activation: &WorkflowActivation) -> Option<&InitializeWorkflow> {
+    activation.jobs.iter().find_map(|job| match &job.variant {
+        Some(Variant::InitializeWorkflow(start)) => Some(start),
+        _ => None,
+    })
+}
+
 pub(super) fn begins_run(activation: &WorkflowActivation) -> bool {
-    activation
-        .jobs
-        .iter()
-        .any(|job| matches!(job.variant, Some(Variant::InitializeWorkflow(_))))
+    start_of(activation).is_some()
 }
 
 pub(super) fn leaves_cache(activation: &WorkflowActivation) -> bool {

@@ -22,19 +22,20 @@ use temporalio_sdk::{
     ActivityCancellationType, ChildWorkflowCancellationType, WorkflowContextView,
 };
 
-use super::activation::{called, trigger};
+use super::activation::{beginning, called, trigger};
 use super::header::StepHeader;
 use super::tracer_data;
 use crate::propagation::{context, continued, inject};
-use crate::sampling::{Lineage, Sampling};
+use crate::sampling::Lineage;
+use crate::switches::{Beginning, Switchboard};
 
 /// Writes the headers for every run of a worker. A replayer makes ids up; there it is told the run.
 pub(crate) fn constructor(
-    sampling: Sampling,
+    switches: Switchboard,
     fixed_run: Option<RunKey>,
 ) -> WorkflowInterceptorConstructor {
     WorkflowInterceptorConstructor::new(move |view: &WorkflowContextView| {
-        HeaderWriter::new(view, sampling, fixed_run.clone())
+        HeaderWriter::new(view, &switches, fixed_run.clone())
     })
 }
 
@@ -43,6 +44,8 @@ struct HeaderWriter {
     run: RunKey,
     trace_id: TraceId,
     sampled: bool,
+    /// What switches go by; `None` where nothing was ever switched.
+    began: Option<Beginning>,
     /// Uses of each activity id that the user set. Ids that core makes up are never used twice.
     activity_uses: RefCell<HashMap<String, u32>>,
     /// Calls by kind, step and name.
@@ -50,7 +53,7 @@ struct HeaderWriter {
 }
 
 impl HeaderWriter {
-    fn new(view: &WorkflowContextView, sampling: Sampling, fixed_run: Option<RunKey>) -> Self {
+    fn new(view: &WorkflowContextView, switches: &Switchboard, fixed_run: Option<RunKey>) -> Self {
         let raw = view.raw();
         let run = fixed_run
             .unwrap_or_else(|| RunKey::new(view.namespace(), view.workflow_id(), view.run_id()));
@@ -66,8 +69,11 @@ impl HeaderWriter {
         let caller = tracer_data::read(&raw.headers);
         let (trace, parent_sampled) = called(&raw.headers, &caller, trigger);
         let trace_id = trace.map_or_else(|| lineage.trace_id(), |trace| trace.trace_id);
+        let began = (!switches.is_untouched()).then(|| beginning(raw, switches));
+        let of = began.clone().unwrap_or_default();
         Self {
-            sampled: sampling.decide(&trace_id, parent_sampled).is_some(),
+            sampled: (switches.decide(&trace_id, parent_sampled, &of).why()).is_some(),
+            began,
             trace_id: TraceId::from_hex(&trace_id).unwrap_or(TraceId::INVALID),
             run,
             activity_uses: RefCell::default(),
@@ -80,6 +86,8 @@ impl HeaderWriter {
             sampled: Some(self.sampled),
             nth_use: None,
             cancellation_type: Some(cancellation_type.into()),
+            tenant: self.began.as_ref().and_then(|began| began.tenant.clone()),
+            began: self.began.as_ref().map(|began| began.at),
         }
     }
 

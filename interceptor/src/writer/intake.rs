@@ -22,19 +22,21 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::queue::{Item, Lost, Observation, Subject};
 use crate::recorder::{Explicit, ExplicitRuns};
-use crate::sampling::{self, Held, Sampling};
+use crate::sampling::{self, Decision, Held};
 use crate::sdk::{Observed, Seen};
+use crate::switches::{Beginning, Switchboard};
 use crate::telemetry::SpanShape;
 use crate::tracker::{Rows, Trackers};
 
 pub(super) struct Intake {
-    policy: Arc<Policy>,
-    sampling: Sampling,
+    switches: Switchboard,
+    /// Of runs that are followed here, where it is not the configured one.
+    policies: HashMap<String, Arc<Policy>>,
     slow_ms: i64,
     trackers: Trackers,
     explicit: ExplicitRuns,
     /// Runs that are followed here, and why they are recorded; `None` if they are left out.
-    decided: HashMap<RunKey, Option<SampledBy>>,
+    decided: HashMap<RunKey, Decision>,
     /// Runs recorded after all, and when that was decided.
     promoted: HashMap<RunKey, (SampledBy, Micros)>,
     held: Held,
@@ -62,8 +64,7 @@ impl Intake {
         reason = "called once, with each part named"
     )]
     pub(super) fn new(
-        policy: Arc<Policy>,
-        sampling: Sampling,
+        switches: Switchboard,
         slow_ms: i64,
         waiting: Waiting,
         has_store: bool,
@@ -74,8 +75,8 @@ impl Intake {
         process_id: String,
     ) -> Self {
         Self {
-            policy,
-            sampling,
+            switches,
+            policies: HashMap::new(),
             slow_ms,
             trackers: Trackers::default(),
             explicit: ExplicitRuns::default(),
@@ -139,8 +140,9 @@ impl Intake {
                     self.counters.add(Counter::DroppedRunIncomplete, 1);
                     return;
                 }
-                let observed = seen.observe(&self.policy, &self.counters).await;
-                self.workflow(observed, item.seq);
+                let policy = self.policy(&seen);
+                let observed = seen.observe(&policy, &self.counters).await;
+                self.workflow(observed, &policy, item.seq);
             }
             Observation::Attempt(attempt, seen) => self.attempt(&attempt, seen),
             Observation::Explicit(explicit) => self.explicit(*explicit),
@@ -201,15 +203,32 @@ impl Intake {
         }
     }
 
-    fn workflow(&mut self, observed: Observed, seq: u64) {
+    /// How the payloads of a run are made safe: as was switched when it began.
+    fn policy(&mut self, seen: &Seen) -> Arc<Policy> {
+        let configured = self.switches.configured_policy().clone();
+        let begins = seen.beginning(&self.switches);
+        let known = (seen.run_id()).and_then(|run_id| match begins {
+            Some(of) => {
+                let policy = self.switches.policy(&of);
+                if policy.id() != configured.id() {
+                    self.policies.insert(run_id.to_owned(), policy.clone());
+                }
+                Some(policy)
+            }
+            None => self.policies.get(run_id).cloned(),
+        });
+        known.unwrap_or(configured)
+    }
+
+    fn workflow(&mut self, observed: Observed, policy: &Policy, seq: u64) {
         let rows = match observed {
             Observed::Activation(worker, activation) => {
-                self.trackers.activation(worker, activation, &self.policy)
+                self.trackers.activation(worker, activation, policy)
             }
             Observed::Completion(worker, completion) => {
-                self.trackers.completion(worker, completion, &self.policy)
+                self.trackers.completion(worker, completion, policy)
             }
-            Observed::WorkerStopped(worker) => self.trackers.worker_stopped(worker, &self.policy),
+            Observed::WorkerStopped(worker) => self.trackers.worker_stopped(worker, policy),
         };
         self.rows(rows, seq);
     }
@@ -218,7 +237,8 @@ impl Intake {
         if let Some((run, parent_sampled)) = rows.began
             && let Some(row) = rows.runs.first()
         {
-            self.decide(&run, &row.trace_id, parent_sampled, true);
+            let of = Beginning::from(row);
+            self.decide(&run, &row.trace_id, parent_sampled, &of, true);
         }
         self.replays = rows.replayed;
         for mut row in rows.events {
@@ -245,24 +265,43 @@ impl Intake {
     }
 
     /// Decides whether a run is recorded; counts and logs it where the run begins.
-    fn decide(&mut self, run: &RunKey, trace_id: &str, parent_sampled: Option<bool>, begins: bool) {
-        let why = self.sampling.decide(trace_id, parent_sampled);
+    fn decide(
+        &mut self,
+        run: &RunKey,
+        trace_id: &str,
+        parent_sampled: Option<bool>,
+        of: &Beginning,
+        begins: bool,
+    ) {
+        let decided = self.switches.decide(trace_id, parent_sampled, of);
+        self.decided(run, trace_id, decided, of, begins);
+    }
+
+    fn decided(
+        &mut self,
+        run: &RunKey,
+        trace_id: &str,
+        decided: Decision,
+        of: &Beginning,
+        begins: bool,
+    ) {
         if begins {
-            let (counter, decision) = match why {
-                Some(_) => (Counter::RunsSampled, "recorded"),
-                None => (Counter::RunsNotSampled, "left out"),
+            let (counter, decision) = match decided {
+                Decision::Recorded(_) => (Counter::RunsSampled, "recorded"),
+                Decision::LeftOut => (Counter::RunsNotSampled, "left out"),
+                Decision::Off => (Counter::RunsNotSampled, "switched off"),
             };
             self.counters.add(counter, 1);
             tracing::debug!(
                 workflow_id = run.workflow_id,
                 run_id = run.run_id,
                 trace_id,
-                rate = self.sampling.rate,
+                rate = self.switches.sample_rate(of),
                 decision,
                 "OmniTrace sampling"
             );
         }
-        self.decided.insert(run.clone(), why);
+        self.decided.insert(run.clone(), decided);
     }
 
     fn follow_trace(&mut self, run: &RunKey, trace_id: &str) {
@@ -276,6 +315,7 @@ impl Intake {
     fn left_cache(&mut self, run: &RunKey) {
         if !self.trackers.follow(run) {
             self.decided.remove(run);
+            self.policies.remove(&run.run_id);
             // Its next worker may find that it is to be recorded after all.
             self.held.touch(run, clock::now());
         }
@@ -306,8 +346,7 @@ impl Intake {
     fn reason(&self, run: &RunKey) -> Option<SampledBy> {
         self.decided
             .get(run)
-            .copied()
-            .flatten()
+            .and_then(|decided| decided.why())
             .or_else(|| self.promoted.get(run).map(|(reason, _)| *reason))
     }
 
@@ -321,7 +360,8 @@ impl Intake {
     }
 
     fn promote(&mut self, run: &RunKey, reason: SampledBy) {
-        if self.is_sampled(run, None) {
+        let off = self.decided.get(run) == Some(&Decision::Off);
+        if off || self.is_sampled(run, None) {
             return;
         }
         self.counters.add(Counter::RunsPromoted, 1);
@@ -349,7 +389,7 @@ impl Intake {
         self.promoted.insert(run.clone(), (reason, at));
         // As long as the run is followed, whatever else is forgotten.
         if let Some(why) = self.decided.get_mut(run) {
-            *why = Some(reason);
+            *why = Decision::Recorded(reason);
         }
         if let Some(held) = self.held.take(run) {
             for event in held.events.into_values() {
@@ -394,14 +434,16 @@ impl Intake {
             let run = &attempt.run;
             let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
             let begins = attempt.attempt == 1 && matches!(seen, AttemptSeen::Started);
-            self.decide(run, &trace_id, attempt.sampled, begins);
+            let of = attempt.beginning();
+            self.decide(run, &trace_id, attempt.sampled, &of, begins);
             self.follow_trace(run, &trace_id);
         }
         if let Some(trace_id) = &attempt.trace_id {
             self.follow_trace(&attempt.run, trace_id);
         }
         let sampled = self.is_sampled(&attempt.run, attempt.sampled);
-        let (event, run) = attempt::rows(attempt, seen, &self.policy);
+        let policy = self.switches.policy(&attempt.beginning());
+        let (event, run) = attempt::rows(attempt, seen, &policy);
         self.place_event(event, sampled, None);
         if let Some(run) = run {
             self.run_row(run, None);
@@ -413,9 +455,13 @@ impl Intake {
 
     fn explicit(&mut self, explicit: Explicit) {
         let run = explicit.run.clone();
-        self.decide(&run, &explicit.trace_id, None, explicit.is_start());
+        // Of the present: it has no history that its rows are compared with.
+        let of = Beginning::now();
+        let begins = explicit.is_start();
+        self.decided(&run, &explicit.trace_id, explicit.decided, &of, begins);
         self.follow_trace(&run, &explicit.trace_id);
-        let (event, row) = self.explicit.rows(explicit, &self.policy);
+        let policy = self.switches.policy(&of);
+        let (event, row) = self.explicit.rows(explicit, &policy);
         if let Some(event) = event {
             let sampled = self.is_sampled(&run, None);
             self.event_row(event, sampled, None);
@@ -550,6 +596,7 @@ impl Intake {
         self.measure_left_out();
         self.mark_losses();
         self.decided.clear();
+        self.policies.clear();
         self.trackers.forget_all();
     }
 }

@@ -26,9 +26,8 @@ use crate::clock;
 use crate::config::Settings;
 use crate::counters::{Counter, Counters};
 use crate::metrics::Metrics;
-use crate::policy::Policy;
 use crate::queue::{Item, Lost, Receiver};
-use crate::sampling::Sampling;
+use crate::switches::{self, Switchboard};
 use crate::telemetry::{self, Exporter};
 pub(crate) use gauges::Gauges;
 use gauges::locked;
@@ -41,8 +40,7 @@ use waiting::{Origin, Waiting};
 /// How the writer works.
 #[derive(Debug)]
 pub(crate) struct WriterOptions {
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) sampling: Sampling,
+    pub(crate) switches: Switchboard,
     pub(crate) slow_ms: i64,
     pub(crate) flush: Duration,
     pub(crate) promote_window: Duration,
@@ -75,6 +73,9 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// How often the writer looks for what processes that are gone have left on disk.
 const ADOPT_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the first observation waits for what is switched, where content is kept.
+const FIRST_SWITCHES: Duration = Duration::from_secs(2);
 
 /// Observations taken in before the writer looks up again.
 const INTAKE_BURST: usize = 64;
@@ -109,6 +110,9 @@ pub(crate) fn start(
 
 struct Writer {
     intake: Intake,
+    switches: Switchboard,
+    /// Where switches are.
+    database: Option<DatabaseUrl>,
     link: Option<Link>,
     exporter: Option<Exporter>,
     counters: Counters,
@@ -150,10 +154,11 @@ impl Writer {
         let spool = options.spool.filter(|_| has_store);
         let spool = spool.map(|spool| Spool::new(spool, &options.process.id));
         Self {
+            switches: options.switches.clone(),
+            database: options.database.as_ref().map(|(url, _)| url.clone()),
             link: options.database.map(|(url, open)| Link::new(url, open)),
             intake: Intake::new(
-                options.policy,
-                options.sampling,
+                options.switches.clone(),
                 options.slow_ms,
                 Waiting::new(buffer, spool, counters.clone()),
                 has_store,
@@ -184,6 +189,13 @@ impl Writer {
     async fn run(mut self, mut items: Receiver, mut control: mpsc::UnboundedReceiver<Control>) {
         // Ends with the runtime.
         tokio::spawn(self.metrics.clone().run());
+        if let Some(url) = self.database.take() {
+            tokio::spawn(switches::follow(self.switches.clone(), url));
+            if self.switches.configured_policy().captures_content() {
+                // What is offered meanwhile waits, so that it is known whether it may stay readable.
+                self.switches.answered(FIRST_SWITCHES).await;
+            }
+        }
         let mut tick = tokio::time::interval(HOUSEKEEPING);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_handle = true;

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use omnitrace_store::ReplayRow;
 use omnitrace_store::row::{RunKey, RunRow, Status};
 use omnitrace_store::tree::{ForeignSpan, LinkedRun, Merged, Node, TraceTree};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::StatusName;
 use super::node::{TraceNode, trace_node};
 use super::view::{View, part};
+use super::{Replay, StatusName};
 use crate::when;
 
-/// Runs beside a run, as far as they are known and may be.
+/// What is known beside a run: other runs, as far as they are known and may be.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Near<'a> {
     /// That it went on from.
@@ -21,6 +22,8 @@ pub(crate) struct Near<'a> {
     pub(crate) next: Option<&'a RunRow>,
     /// That started it.
     pub(crate) parent: Option<&'a RunKey>,
+    /// What its latest replay against a worker's code found.
+    pub(crate) replay: Option<&'a ReplayRow>,
 }
 
 /// A run as a tree of what happened in it.
@@ -51,6 +54,9 @@ pub(crate) struct Trace<'a> {
     incomplete: bool,
     /// Pages of other programs about this run, by their name.
     dashboards: BTreeMap<&'a str, String>,
+    /// What the latest replay against a worker's code found; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Replay<'a>>,
     /// What a trace backend added; absent where none is configured, or `spans=false`.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_backend: Option<TraceBackend<'a>>,
@@ -174,6 +180,7 @@ impl<'a> Trace<'a> {
             dropped_events: run.dropped_events,
             incomplete: run.incomplete,
             dashboards,
+            replay: near.replay.map(Replay::from),
             trace_backend: None,
         }
     }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use omnitrace::config::Settings;
-use omnitrace_store::{DatabaseUrl, ProcessReport, ReadError, RunFilter, Store, WriteError};
+use omnitrace_store::{
+    DatabaseUrl, ProcessReport, ReadError, RunFilter, Store, Switches, WriteError,
+};
 
 use super::{Check, prometheus};
 use crate::database;
 use crate::error::CliError;
+use crate::switches;
 use crate::text::{count, thousands};
 use crate::when;
 
@@ -112,6 +115,7 @@ async fn read(store: &Store, now: Timestamp, checks: &mut Vec<Check>) -> Result<
             bytes(stats.bytes)
         ),
     ));
+    checks.push(switched(&store.switches().await?));
     let reports = store.processes().await?;
     processes(&reports, now, checks);
     dropped(&reports, checks);
@@ -132,6 +136,24 @@ async fn read(store: &Store, now: Timestamp, checks: &mut Vec<Check>) -> Result<
         )
     });
     Ok(())
+}
+
+/// What is switched, beside the workers' configuration.
+fn switched(switches: &Switches) -> Check {
+    let set: Vec<String> = (switches.set().iter())
+        .map(|row| {
+            let value = row.value.as_deref().unwrap_or_default();
+            format!(
+                "{} = {value} for {}",
+                row.name.as_str(),
+                switches::place(&row.scope)
+            )
+        })
+        .collect();
+    match set.is_empty() {
+        true => Check::ok("switches", "none: the workers' configuration holds"),
+        false => Check::ok("switches", set.join("; ")),
+    }
 }
 
 /// How long a check waits for another process that writes.

@@ -16,7 +16,7 @@ fn drawn(batch: Batch, canvas: &Canvas) -> String {
     };
     let trace = TraceTree::build(run, batch.events, children, now);
     let at = jiff::Timestamp::from_microsecond(now).unwrap();
-    let text = header(&trace, &batch.runs[..1], canvas, at) + &tree(&trace, canvas);
+    let text = header(&trace, &batch.runs[..1], None, canvas, at) + &tree(&trace, canvas);
     strip_str(&text).to_string()
 }
 

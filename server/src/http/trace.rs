@@ -99,13 +99,18 @@ pub(super) async fn get_trace(
     let shape = format!("{params:?}");
     let run = find(reader, params.namespace, &execution_id, params.run_id).await?;
     let mut parts = Parts::read(reader, &run).await?;
+    let replay = reader.replay(&run.key).await?;
     let asked = backend_spans(&state, &caller, &run, params.spans).await;
     if let Some((_, Ok(spans))) = &asked {
         parts.spans = Some(Arc::clone(spans));
     }
     let failed = asked.as_ref().and_then(|(_, asked)| asked.as_ref().err());
     // What was asked for is part of what names the answer.
-    let shape = (shape, failed);
+    let shape = (
+        shape,
+        failed,
+        replay.as_ref().map(|replay| replay.checked_at),
+    );
     // A closed run changes by its rows alone, so the tree is not even looked for.
     let tag = parts.tag(&run, 0, &shape);
     if run.status.is_closed() && conditional::is_known(&headers, &tag) {
@@ -162,6 +167,7 @@ pub(super) async fn get_trace(
         previous: parts.previous.as_ref(),
         next: parts.next.as_ref(),
         parent: parts.parent.as_ref(),
+        replay: replay.as_ref(),
     };
     let backend = asked.as_ref().map(|(name, asked)| {
         let merged = asked.as_ref().map(|_| outline.merged.as_ref());

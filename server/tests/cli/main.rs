@@ -4,6 +4,7 @@
 
 mod audit;
 mod book;
+mod delivery;
 mod doctor;
 mod erase;
 mod http;

@@ -117,7 +117,7 @@ async fn every_command_has_examples_in_its_help() {
         );
     }
     assert_eq!(
-        database.stdout(&["--version"]),
+        database.stdout(&["-V"]),
         format!("omnitrace {}\n", env!("CARGO_PKG_VERSION"))
     );
 }

@@ -20,6 +20,8 @@ use self::open::Opened;
 use crate::sql::{Job, read};
 use crate::store::{Migrated, OpenError, OpenOptions, ReadError, StoreStats, WriteError, one_line};
 
+pub(crate) use schema::known as schema_version;
+
 /// An open SQLite file. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SqliteStore(Arc<Inner>);

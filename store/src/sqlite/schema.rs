@@ -12,6 +12,12 @@ use crate::store::{Migrated, OpenError, one_line};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
+/// The newest version that is known.
+pub(crate) fn known() -> i64 {
+    let versions = MIGRATIONS.iter().map(|migration| migration.version);
+    versions.max().unwrap_or_default()
+}
+
 /// Makes or updates the schema, if that is wanted, or says why the file cannot be used.
 pub(super) async fn bring_up(
     connection: &mut SqliteConnection,
@@ -23,8 +29,7 @@ pub(super) async fn bring_up(
         reason,
     };
     let said = |e: sqlx::Error| unusable(open_reason(&e));
-    let known = MIGRATIONS.iter().map(|m| m.version).max();
-    let known = known.unwrap_or_default();
+    let known = known();
     let check = |found: Found| match found {
         Found::Foreign => Err(unusable(
             "it belongs to another program, name another file".to_owned(),

@@ -28,7 +28,11 @@ pub struct Reader<'a> {
     pub(super) scope: &'a AccessScope,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn parts(self) -> (&'a Store, &'a AccessScope) {
+        (self.store, self.scope)
+    }
+
     /// Whether a run that another one names is to be told of: whatever it is, to who may see everything,
     /// else one that is stored and may be seen.
     ///

@@ -31,4 +31,5 @@ mod left_behind;
 mod place;
 mod reconcile;
 mod runs;
+mod switches;
 mod wrong;

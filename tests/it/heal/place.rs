@@ -128,7 +128,7 @@ impl Place {
     }
 
     /// For reading, if there is one.
-    async fn open(&self) -> Option<Store> {
+    pub(super) async fn open(&self) -> Option<Store> {
         let mut options = OpenOptions::default();
         options.read_only = true;
         Store::open(&self.database(), options).await.ok()

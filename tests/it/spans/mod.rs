@@ -2,7 +2,7 @@
 
 pub(crate) mod collector;
 mod export;
-mod gate;
+pub(crate) mod gate;
 mod headers;
 mod jaeger;
 mod journey;

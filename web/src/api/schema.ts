@@ -421,6 +421,27 @@ export interface components {
             /** Format: int64 */
             truncated: number;
         };
+        /** @description What the latest replay of the run against a worker's code found. */
+        Replay: {
+            /** @description Of the code that the run was replayed against. */
+            build_id: string;
+            /** @description UTC, to the microsecond. */
+            checked_at: string;
+            /** @description Key of the step at which the code parts from the run, or first changes; empty for the run's end. */
+            event_key?: string | null;
+            /** @description What the run did there. */
+            expected?: string | null;
+            /** @description What the code does there. */
+            found?: string | null;
+            /** @description What else is to be said. */
+            message?: string | null;
+            /**
+             * Format: int32
+             * @description The how-manieth step of the run that is, from 1.
+             */
+            position?: number | null;
+            verdict: components["schemas"]["VerdictName"];
+        };
         /**
          * @description The schema of a node's role.
          * @enum {string}
@@ -497,6 +518,7 @@ export interface components {
             incomplete: boolean;
             links: components["schemas"]["Links"];
             namespace: string;
+            replay?: null | components["schemas"]["Replay"];
             root: components["schemas"]["TraceNode"];
             run_id: string;
             /** @description UTC, to the microsecond. */
@@ -625,6 +647,11 @@ export interface components {
             started: number;
             workflow_type: string;
         };
+        /**
+         * @description What a replay came to.
+         * @enum {string}
+         */
+        VerdictName: "passed" | "changed" | "parted" | "failed" | "gone";
     };
     responses: never;
     parameters: never;

@@ -119,6 +119,16 @@ describe("a trace", () => {
     expect(screen.queryByRole("group", { name: "Replay" })).toBeNull();
   });
 
+  it("says at which step today's code parts from it, and leads there", () => {
+    const replay = { build_id: "b7", checked_at: at(900), verdict: "parted", event_key: root.children[1]!.event_key } as const;
+    show(traceOf({ replay: { ...replay, position: 2, expected: "activity ask T", found: "timer 1" } }));
+    const fact = screen.getByText("today's code").nextSibling as HTMLElement;
+    expect(fact.textContent).toBe("≠parts with build b7 at step 2: expected activity ask T, found timer 1");
+    fireEvent.click(within(fact).getByRole("button", { name: "step 2" }));
+    const chosen = screen.getAllByRole("treeitem").find((row) => row.getAttribute("aria-selected") === "true");
+    expect(chosen?.querySelector(".row-title")?.textContent).toBe("ask");
+  });
+
   it("opens at the moment that the address names, and its scrubber says where that is", () => {
     show(traceOf(), { at: at(110) });
     const slider = screen.getByRole("slider", { name: "Moment of the run" });

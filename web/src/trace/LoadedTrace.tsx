@@ -93,7 +93,7 @@ export function LoadedTrace({ trace, stale, streams, selected, select, view, cha
 
   return (
     <div className="trace">
-      <TraceHeader trace={trace} now={now} stale={stale} />
+      <TraceHeader trace={trace} now={now} stale={stale} onSelect={list.choose} />
       <TraceTools
         trace={replay.shown}
         rows={list.rows}

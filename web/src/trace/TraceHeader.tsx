@@ -6,6 +6,7 @@ import { StatusBadge } from "../components/StatusBadge";
 import { dollars, duration, localTime, parseTime, thousands } from "../components/format";
 import { isOpen, statusOf } from "../components/status";
 import { ChainStrip, compareHref } from "./ChainStrip";
+import { TodaysCode } from "./TodaysCode";
 import { Dashboards } from "./detail/Dashboards";
 
 interface Props {
@@ -13,10 +14,11 @@ interface Props {
   now: number;
   /** Why what is shown may be old. */
   stale?: Error;
+  onSelect: (id: string) => void;
 }
 
 /** What run it is, how it went, and where one can go from it. */
-export function TraceHeader({ trace, now, stale }: Props) {
+export function TraceHeader({ trace, now, stale, onSelect }: Props) {
   const started = parseTime(trace.started_at);
   const took = trace.duration_ms ?? (isOpen(trace.status) && started !== undefined ? now - started : undefined);
   const { token_usage: tokens, cost_usd: cost, error } = trace.root;
@@ -42,6 +44,11 @@ export function TraceHeader({ trace, now, stale }: Props) {
         </Fact>
         {tokens && <Fact name="tokens">{thousands(tokens.prompt)} in, {thousands(tokens.completion)} out</Fact>}
         {cost != null && <Fact name="cost">{dollars(cost)}</Fact>}
+        {trace.replay && (
+          <Fact name="today's code">
+            <TodaysCode replay={trace.replay} root={trace.root} onSelect={onSelect} />
+          </Fact>
+        )}
         <Fact name="also">
           <PageLink className="button" href={compareHref(trace)}>compare with another run</PageLink>
           <Dashboards pages={trace.dashboards} />

@@ -8,6 +8,7 @@ pub(crate) mod collector;
 pub(crate) mod dev_server;
 mod go;
 pub(crate) mod jaeger;
+pub(crate) mod manifests;
 pub(crate) mod mdbook;
 pub(crate) mod postgres;
 pub(crate) mod prometheus;

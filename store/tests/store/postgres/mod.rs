@@ -18,10 +18,14 @@ mod read;
 mod reader;
 #[path = "../contract/repair.rs"]
 mod repair;
+#[path = "../contract/replays.rs"]
+mod replays;
 #[path = "../contract/retention.rs"]
 mod retention;
 mod schema;
 mod server;
+#[path = "../contract/switches.rs"]
+mod switches;
 #[path = "../contract/usage.rs"]
 mod usage;
 

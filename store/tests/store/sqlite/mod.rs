@@ -19,8 +19,12 @@ mod read;
 mod reader;
 #[path = "../contract/repair.rs"]
 mod repair;
+#[path = "../contract/replays.rs"]
+mod replays;
 #[path = "../contract/retention.rs"]
 mod retention;
+#[path = "../contract/switches.rs"]
+mod switches;
 #[path = "../contract/usage.rs"]
 mod usage;
 

@@ -1,0 +1,325 @@
+//! What is switched in the store is followed by worker processes, with outages of the store in between.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use omnitrace::OmniTrace;
+use omnitrace_store::row::RunRow;
+use omnitrace_tests::{RunningWorker, client_with, eventually, unique};
+use temporalio_client::{Client, ClientOptions};
+
+use super::place::{Kind, Place};
+use crate::outage::sample;
+use crate::spans::gate::{Gate, Way};
+use crate::workflows;
+
+/// Within ten seconds every worker follows; as much again for the runs by which the test sees it, which on a busy
+/// machine are seconds apart. In microseconds.
+const FOLLOWED: i64 = 20_000_000;
+
+const QUEUE: &str = "OMNITRACE_TEST_SWITCHED_QUEUE";
+const NAMESPACE: &str = "OMNITRACE_TEST_SWITCHED_NAMESPACE";
+
+/// A worker in a process of its own, which ends when its standard input does.
+struct Worker {
+    queue: String,
+    process: Child,
+}
+
+impl Worker {
+    /// Records no run by its configuration.
+    fn start(place: &Place, database_url: &str) -> Self {
+        let queue = unique("queue");
+        let process = Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "heal::switches::serve", "--ignored"])
+            .env(QUEUE, &queue)
+            .env(NAMESPACE, &place.namespace)
+            .env("OMNITRACE_DATABASE_URL", database_url)
+            .env("OMNITRACE_SAMPLE_RATE", "0")
+            .env("OMNITRACE_SLOW_MS", "60000")
+            .env("OMNITRACE_SPOOL_PATH", place.folder().join(&queue))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        Self {
+            queue,
+            process: process.expect("a process"),
+        }
+    }
+
+    fn stop(mut self) {
+        drop(self.process.stdin.take());
+        let ended = self.process.wait().expect("a process");
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+#[test]
+#[ignore = "this is the process that another test starts"]
+fn serve() {
+    let (Ok(queue), Ok(namespace)) = (std::env::var(QUEUE), std::env::var(NAMESPACE)) else {
+        return;
+    };
+    let tokio = tokio::runtime::Runtime::new().expect("a runtime");
+    tokio.block_on(async {
+        let omnitrace = OmniTrace::from_env().await;
+        let plugin = omnitrace.plugin();
+        let client = client_with(ClientOptions::new(namespace).plugin(plugin).build()).await;
+        let worker = RunningWorker::start(client, workflows::worker(&queue));
+        let told = tokio::task::spawn_blocking(|| {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+        });
+        told.await.expect("it waits").expect("standard input");
+        tokio::task::spawn_blocking(move || worker.stop())
+            .await
+            .expect("it stops");
+        let stored = omnitrace.shutdown(Duration::from_secs(20)).await;
+        stored.expect("everything is stored");
+    });
+}
+
+/// Recorded runs of a worker, the first begun first.
+async fn runs_of(place: &Place, worker: &Worker) -> Vec<RunRow> {
+    let stored = place.stored().await.into_iter().map(|(run, _)| run);
+    let mut runs: Vec<RunRow> = stored
+        .filter(|run| run.task_queue == worker.queue && run.closed_at.is_some())
+        .collect();
+    runs.sort_by_key(|run| run.started_at);
+    runs
+}
+
+/// Runs a workflow on each worker until each has recorded one of those that began from then on. Says when
+/// the first of each began.
+async fn recording(place: &Place, client: &Client, workers: &[Worker], from: i64) -> Vec<i64> {
+    eventually("every worker records", async || {
+        let mut first = Vec::new();
+        for worker in workers {
+            sample(client, &worker.queue, 1).await;
+            let runs = runs_of(place, worker).await;
+            let mut begun = runs.iter().filter_map(|run| run.started_at);
+            first.extend(begun.find(|begun| *begun >= from));
+        }
+        (first.len() == workers.len()).then_some(first)
+    })
+    .await
+}
+
+/// Runs left out by the workers' reports.
+async fn left_out(place: &Place) -> Vec<u64> {
+    let store = place.open().await.expect("a store");
+    let reports = store.processes().await.expect("readable");
+    store.close().await;
+    let count = |name: &str, report: &omnitrace_store::ProcessReport| {
+        report.counters.get(name).copied().unwrap_or_default()
+    };
+    let mut counts: Vec<(String, u64)> = (reports.iter())
+        .map(|report| (report.id.clone(), count("runs.not_sampled", report)))
+        .collect();
+    counts.sort();
+    counts.into_iter().map(|(_, count)| count).collect()
+}
+
+/// Runs workflows until each worker has left out more than it had.
+async fn leaving_out(place: &Place, client: &Client, workers: &[Worker]) {
+    let before = left_out(place).await;
+    eventually("every worker leaves runs out", async || {
+        for worker in workers {
+            sample(client, &worker.queue, 1).await;
+        }
+        let now = left_out(place).await;
+        (now.len() == workers.len() && now.iter().zip(&before).all(|(now, was)| now > was))
+            .then_some(())
+    })
+    .await;
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
+    i64::try_from(now.as_micros()).expect("a number")
+}
+
+async fn switch(place: &Place, arguments: &[&str]) -> i64 {
+    let at = now();
+    let said = place.run(arguments).await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    at
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away() {
+    let place = Place::new(Kind::Postgres).await;
+    let mut url: url::Url = place.url.parse().expect("a URL");
+    let far = format!(
+        "{}:{}",
+        url.host_str().expect("a host"),
+        url.port().unwrap_or(5432)
+    );
+    let mut gate = Gate::to(&far);
+    gate.set(Way::Through).await;
+    let (host, port) = gate.address.split_once(':').expect("host:port");
+    url.set_host(Some(host)).expect("a host");
+    url.set_port(port.parse().ok()).expect("a port");
+    assert_eq!(place.run(&["migrate"]).await.code, 0);
+
+    let workers = [0, 1].map(|_| Worker::start(&place, url.as_str()));
+    let client = place.client(&[]).await;
+    for worker in &workers {
+        sample(&client, &worker.queue, 1).await;
+    }
+    eventually("both leave their run out, by configuration", async || {
+        (left_out(&place).await == [1, 1]).then_some(())
+    })
+    .await;
+    assert_eq!(place.stored().await, []);
+
+    let all = [
+        "set",
+        "sample_rate",
+        "1",
+        "--reason",
+        "rollout",
+        "--by",
+        "ann",
+    ];
+    let set = switch(&place, &all).await;
+    for begun in recording(&place, &client, &workers, set).await {
+        assert!(begun - set < FOLLOWED, "after {} µs", begun - set);
+    }
+
+    // The store is away: what was last known holds, and no workflow waits.
+    gate.set(Way::Down).await;
+    let away = now();
+    for worker in &workers {
+        sample(&client, &worker.queue, 2).await;
+    }
+    let none = [
+        "set",
+        "sample_rate",
+        "0",
+        "--reason",
+        "too much",
+        "--by",
+        "bob",
+    ];
+    switch(&place, &none).await;
+    for worker in &workers {
+        sample(&client, &worker.queue, 1).await;
+    }
+    gate.set(Way::Through).await;
+    let back = now();
+    eventually("what was recorded meanwhile is stored", async || {
+        for worker in &workers {
+            let runs = runs_of(&place, worker).await;
+            let begun = |run: &&RunRow| run.started_at >= Some(away);
+            if runs.iter().filter(begun).count() < 2 {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    leaving_out(&place, &client, &workers).await;
+    for worker in &workers {
+        let last = runs_of(&place, worker)
+            .await
+            .pop()
+            .expect("a run")
+            .started_at;
+        let last = last.expect("it began") - back;
+        assert!(last < FOLLOWED, "still recorded {last} µs after");
+    }
+
+    // Taken back, the one before it does not come again: the configuration holds.
+    let unset = ["switches", "unset", "sample_rate", "--reason", "done"];
+    switch(&place, &unset).await;
+    let listed = place.run(&["switches", "list"]).await;
+    assert!(listed.out.starts_with("nothing is switched"), "{listed:?}");
+    let history = place.run(&["switches", "history"]).await.out;
+    let lines: Vec<&str> = history.lines().collect();
+    assert_eq!(lines.len(), 4, "{history}");
+    for (line, words) in lines[1..].iter().zip([
+        ["3", "(taken back)", "done"],
+        ["2", "bob", "too much"],
+        ["1", "ann", "rollout"],
+    ]) {
+        assert!(words.iter().all(|word| line.contains(word)), "{line}");
+    }
+    workers.into_iter().for_each(Worker::stop);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_switched_for_a_tenant_or_type_touches_new_runs_of_it_alone() {
+    use omnitrace_store::{NewSwitch, OpenOptions, Store, SwitchName, SwitchScope};
+
+    let recording = omnitrace_tests::Recording::start();
+    let client = recording.client().await;
+    let queue = unique("queue");
+    let worker = RunningWorker::start(client.clone(), workflows::worker(&queue));
+    let before = sample(&client, &queue, 1).await.remove(0);
+    recording.closed(&before).await;
+
+    let url = omnitrace_tests::database(recording.folder());
+    let store = Store::open(&url, OpenOptions::default())
+        .await
+        .expect("a store");
+    let switch = async |name, workflow_type: &str, value: &str| {
+        let new = NewSwitch {
+            name,
+            scope: SwitchScope {
+                workflow_type: Some(workflow_type.to_owned()),
+                ..SwitchScope::default()
+            },
+            value: Some(value.to_owned()),
+            set_by: "ann".to_owned(),
+            reason: "a test".to_owned(),
+        };
+        store.switch(&new).await.expect("set");
+    };
+    switch(SwitchName::Recording, "Other", "false").await;
+    switch(SwitchName::AllowFields, "Sampler", "wanted").await;
+    let policy = async |id: &str| {
+        let (run, events) = recording.closed(id).await;
+        // Steps and attempts are made safe as their run is.
+        assert!(
+            events.iter().all(|event| event.policy_id == run.policy_id),
+            "{events:#?}"
+        );
+        run.policy_id
+    };
+    let first = policy(&before).await;
+    let changed = eventually("new runs have another policy", async || {
+        let id = sample(&client, &queue, 1).await.remove(0);
+        (policy(&id).await != first).then_some(id)
+    })
+    .await;
+
+    // The history of either is redacted as its rows were.
+    let server = omnitrace::history::Server::new(client.clone());
+    let settings = omnitrace_tests::settings(recording.folder());
+    let healer = omnitrace::history::Healer::new(server, store.clone(), &settings);
+    for id in [before, changed] {
+        let run = recording.stored().await.newest(&id).await.expect("stored");
+        let standing = healer.compare(&run.key).await.expect("compared");
+        let equal = matches!(standing, omnitrace::history::Standing::Equal { .. });
+        assert!(equal, "{standing:?}");
+    }
+
+    switch(SwitchName::Recording, "Sampler", "false").await;
+    let not_sampled = || {
+        recording
+            .omnitrace
+            .counter(omnitrace::Counter::RunsNotSampled)
+    };
+    eventually("nothing of the type is recorded", async || {
+        let id = sample(&client, &queue, 1).await.remove(0);
+        let stored = recording.stored().await;
+        (not_sampled() > 0 && stored.newest(&id).await.is_none()).then_some(())
+    })
+    .await;
+    tokio::task::spawn_blocking(move || worker.stop())
+        .await
+        .expect("the worker stops");
+    recording.assert_accounted().await;
+}
