@@ -380,6 +380,8 @@ async fn every_metric_has_data_under_its_name() {
     );
     metrics.http_request("BREW", "/pots", 999, Duration::from_millis(20), None);
     metrics.trace_fetched(Duration::from_millis(3));
+    metrics.clients_may_be_cut(&["slow", "stuck"]);
+    metrics.client_cut("slow");
     for n in 0..1000 {
         metrics.http_request("GET", &format!("/{n}"), 200, Duration::ZERO, None);
     }
@@ -418,6 +420,10 @@ async fn every_metric_has_data_under_its_name() {
     let took = r#"http_request_duration_seconds_sum{method="GET",route="/orders/{id}",status_class="2xx"}"#;
     assert_eq!(found[took], 0.02);
     assert_eq!(found["omnitrace_trace_fetch_seconds_count"], 1.0);
+    for (reason, cut) in [("slow", 1.0), ("stuck", 0.0)] {
+        let series = format!(r#"omnitrace_clients_cut_total{{reason="{reason}"}}"#);
+        assert_eq!(found[&series], cut, "{reason}");
+    }
     assert_eq!(found["omnitrace_trace_fetch_seconds_sum"], 0.003);
     let down = eventually("the collector does not answer", async || {
         read(&recording)

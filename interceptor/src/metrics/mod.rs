@@ -154,7 +154,17 @@ impl Metrics {
         self.seconds(&TRACE_FETCH, elapsed);
     }
 
-    /// A client of a server was cut: `slow` or `stuck`.
+    /// Clients of a server may be cut for these reasons: their counts begin at zero, so that the first one is an
+    /// increase too.
+    pub fn clients_may_be_cut(&self, reasons: &[&'static str]) {
+        if let Some(inner) = &self.0 {
+            for reason in reasons {
+                inner.registry.measure(&CLIENTS_CUT, &[reason], 0.0);
+            }
+        }
+    }
+
+    /// A client of a server was cut.
     pub fn client_cut(&self, reason: &'static str) {
         if let Some(inner) = &self.0 {
             inner.registry.count(&CLIENTS_CUT, &[reason]);

@@ -14,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 
+/// Why a client is cut here, as the metric calls it.
+pub(super) const STUCK: &str = "stuck";
+
 /// Bytes of an answer that the system keeps for a client that does not take them.
 const SEND_BUFFER: usize = 256 << 10;
 
@@ -42,7 +45,7 @@ impl Patient {
         {
             // Closed at once: the system would go on offering what it still keeps.
             let _ = SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
-            self.metrics.client_cut("stuck");
+            self.metrics.client_cut(STUCK);
         }
         result
     }

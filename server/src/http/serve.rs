@@ -19,8 +19,10 @@ use super::database::Database;
 use super::jwt::Jwt;
 use super::listen;
 use super::outlines::Outlines;
+use super::patience;
 use super::router::router;
 use super::state::AppState;
+use super::stream;
 use super::watch::Watches;
 use crate::cli::ServeArgs;
 use crate::error::CliError;
@@ -99,6 +101,7 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
 fn metrics() -> Metrics {
     let (settings, _) = Settings::from_env();
     let metrics = Metrics::measuring(&settings);
+    metrics.clients_may_be_cut(&[patience::STUCK, stream::SLOW]);
     let telemetry = &settings.telemetry;
     if telemetry.measures()
         && telemetry.backends.contains(&Backend::Prom)

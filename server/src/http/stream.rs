@@ -27,6 +27,9 @@ use super::watch::Watched;
 use crate::api;
 use crate::tokens::Right;
 
+/// Why a client is cut here, as the metric calls it.
+pub(super) const SLOW: &str = "slow";
+
 /// Streams at once.
 const STREAMS: usize = 1000;
 /// Between two comments that keep a connection open through what is between.
@@ -144,7 +147,7 @@ impl Client {
             .take()
             .is_some_and(|at| at.elapsed() > self.patience);
         if slow {
-            self.metrics.client_cut("slow");
+            self.metrics.client_cut(SLOW);
             return self.last(cut(
                 "what was sent was taken too slowly: ask again with Last-Event-ID",
             ));

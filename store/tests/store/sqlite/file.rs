@@ -84,6 +84,7 @@ async fn a_newer_schema_is_left_alone() {
 #[tokio::test]
 async fn a_migration_that_is_missing_among_newer_ones_is_made_good() {
     let test = TestStore::new().await;
+    let newest = test.store.stats().await.unwrap().schema_version;
     test.store.close().await;
     let sql = "DELETE FROM _sqlx_migrations WHERE version = 5; DROP TABLE omnitrace_tokens; \
                DROP INDEX omnitrace_runs_status; DROP INDEX omnitrace_runs_type; \
@@ -98,7 +99,7 @@ async fn a_migration_that_is_missing_among_newer_ones_is_made_good() {
     let store = Store::open(&test.url(), OpenOptions::default())
         .await
         .unwrap();
-    assert_eq!(store.stats().await.unwrap().schema_version, 7);
+    assert_eq!(store.stats().await.unwrap().schema_version, newest);
     assert!(store.tokens().await.unwrap().is_empty());
     store.close().await;
 }
