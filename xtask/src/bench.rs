@@ -171,7 +171,7 @@ mod tests {
         assert!(!Measure::Replay.wants_server() && !Measure::Path.wants_server());
         for measure in Measure::value_variants() {
             let name = measure.name();
-            let is_of_databases = ["store", "import", "growth", "api"].contains(&name);
+            let is_of_databases = ["store", "import", "growth", "prune", "api"].contains(&name);
             assert_eq!(measure.wants_postgres(), is_of_databases, "{name}");
         }
     }

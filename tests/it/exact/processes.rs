@@ -6,8 +6,12 @@ use std::process::{Child as System, Command, Stdio};
 use std::time::Duration;
 
 use omnitrace::OmniTrace;
+use omnitrace::history::{Healer, Server};
 use omnitrace_store::row::{EventRow, Phase, Source, Status};
-use omnitrace_tests::{NAMESPACE, RunningWorker, client_with, eventually, settings, unique};
+use omnitrace_store::{OpenOptions, Store};
+use omnitrace_tests::{
+    NAMESPACE, RunningWorker, client_with, database, eventually, settings, unique,
+};
 use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
 
 use super::stage::{Layout, Recorded, Stage, activities, recorded, stored, workflows};
@@ -161,6 +165,16 @@ async fn a_worker_is_killed_and_another_finishes_its_runs() {
         stage.closed(handle.run_id().expect("an id")).await;
     }
     stage.stop().await;
+    // What a killed process had not stored of an attempt, history knows, if it is the last but one.
+    let server = Server::new(stage.client.clone());
+    let url = database(stage.recording.folder());
+    let store = Store::open(&url, OpenOptions::default()).await;
+    let store = store.expect("a store");
+    let healer = Healer::new(server, store.clone(), &settings(stage.recording.folder()));
+    for run in &before {
+        healer.heal(&run.run.key).await.expect("healed");
+    }
+    store.close().await;
     for (handle, before) in handles.iter().zip(&before) {
         let run = stage.closed(handle.run_id().expect("an id")).await;
         // What was known to be over before the kill has not changed a bit since.
