@@ -262,14 +262,19 @@ async fn leaving(
             .lines()
             .filter(|line| !line.starts_with('#'))
         {
-            // The name of the metric is the key: values of its labels are what is looked at.
-            let (name, labels) = line.split_once('{').unwrap_or((line, ""));
+            let (name, labels) = labels(line);
             finds.look("metrics", "labels", name, labels);
         }
         if is_last {
             return Ok(());
         }
     }
+}
+
+/// Name and labels of a line of metrics. Its number is of no person, though it may look like a card's.
+fn labels(line: &str) -> (&str, &str) {
+    let (name, rest) = line.split_once('{').unwrap_or((line, ""));
+    (name, rest.rsplit_once('}').map_or("", |(labels, _)| labels))
 }
 
 fn of_run(
@@ -382,5 +387,17 @@ impl Finds {
             count(self.found, "find"),
             count(self.texts, "text")
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_metric_is_not_looked_at() {
+        let line = r#"traces_duration_sum{job="a}b"} 4111111111111111"#;
+        assert_eq!(labels(line), ("traces_duration_sum", r#"job="a}b""#));
+        assert_eq!(labels("up 4111111111111111").1, "");
     }
 }
