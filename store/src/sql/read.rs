@@ -40,6 +40,16 @@ pub(crate) async fn list_runs<S: Reads>(
     filter: &RunFilter,
     allowed: &AccessScope,
 ) -> Result<Vec<RunRow>, ReadError> {
+    list_until(store, filter, None, allowed).await
+}
+
+/// Those that are not behind this place.
+pub(super) async fn list_until<S: Reads>(
+    store: &S,
+    filter: &RunFilter,
+    last: Option<&(Micros, RunKey)>,
+    allowed: &AccessScope,
+) -> Result<Vec<RunRow>, ReadError> {
     let mut query = Statement::new("");
     let columns = run_columns();
     newest(
@@ -51,6 +61,7 @@ pub(crate) async fn list_runs<S: Reads>(
         |query| {
             filter::narrow::<S>(query, filter, allowed.tenants.is_some());
             page(query, filter);
+            until(query, last);
         },
     );
     runs(store, query).await
@@ -59,7 +70,7 @@ pub(crate) async fn list_runs<S: Reads>(
 /// What a list is sorted by.
 pub(super) const PLACE: &str = "namespace, workflow_id, run_id, start_time";
 /// And counted by.
-pub(super) const COUNTED: &str = "status, namespace, workflow_id, run_id, start_time";
+const COUNTED: &str = "status, namespace, workflow_id, run_id, start_time";
 
 /// Selects the newest runs of a filter's statuses for which `narrow` writes the conditions. Each of several
 /// statuses is looked for by itself: an index has the runs of one in order, and of any number of them it
@@ -126,25 +137,42 @@ pub(super) fn order(query: &mut Statement<'_>, limit: u32) {
     }
 }
 
+/// Writes the condition that a run is not behind this place.
+fn until<'a>(query: &mut Statement<'a>, place: Option<&(Micros, RunKey)>) {
+    let Some((start, key)) = place else { return };
+    query.push(" AND start_time >= ").value(Value::int(*start));
+    query.push(" AND (start_time > ").value(Value::int(*start));
+    query.push(" OR (namespace, workflow_id, run_id) <= (");
+    for (at, value) in key_values(key).into_iter().enumerate() {
+        query.push(if at > 0 { ", " } else { "" });
+        query.value(value.into_owned());
+    }
+    query.push("))");
+}
+
 pub(crate) async fn count_runs<S: Reads>(
     store: &S,
     filter: &RunFilter,
     among: u32,
     allowed: &AccessScope,
 ) -> Result<BTreeMap<Status, u64>, ReadError> {
+    count_until(store, filter, among, None, allowed).await
+}
+
+/// Of those that are not behind this place.
+pub(super) async fn count_until<S: Reads>(
+    store: &S,
+    filter: &RunFilter,
+    among: u32,
+    last: Option<&(Micros, RunKey)>,
+    allowed: &AccessScope,
+) -> Result<BTreeMap<Status, u64>, ReadError> {
     let mut query = Statement::new("SELECT status, count(*) FROM (");
     newest(&mut query, COUNTED, filter, allowed, among, |query| {
         filter::narrow::<S>(query, filter, allowed.tenants.is_some());
+        until(query, last);
     });
     query.push(") AS newest GROUP BY status");
-    by_status(store, query).await
-}
-
-/// Statuses and how many of each.
-pub(super) async fn by_status<S: Reads>(
-    store: &S,
-    query: Statement<'_>,
-) -> Result<BTreeMap<Status, u64>, ReadError> {
     (store.fetch(query).await?.iter())
         .map(|row| {
             let c = &mut Columns::new(row);

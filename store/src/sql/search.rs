@@ -6,10 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::columns::{Columns, key_values, run_columns};
-use super::read::{
-    COUNTED, NEWEST_FIRST, PLACE, by_status, count_runs, list_runs, newest, order, page, runs,
-};
+use super::columns::{Columns, run_columns};
+use super::read::{NEWEST_FIRST, PLACE, count_until, list_until, newest, order, page, runs};
 use super::statement::{Statement, Value};
 use super::{Reads, filter, scope};
 use crate::row::{Micros, RunKey, RunRow, Status};
@@ -44,26 +42,8 @@ pub(crate) async fn search<S: Reads>(
     looks: u32,
     allowed: &AccessScope,
 ) -> Result<FoundRuns, ReadError> {
-    if !filter::scans(filter) {
-        let runs = list_runs(store, filter, allowed).await?;
-        return Ok(FoundRuns { runs, until: None });
-    }
     let end = end(store, filter, looks, allowed).await?;
-    let columns = run_columns();
-    let mut query = Statement::new("");
-    newest(
-        &mut query,
-        &columns,
-        filter,
-        allowed,
-        filter.limit,
-        |query| {
-            filter::narrow::<S>(query, filter, allowed.tenants.is_some());
-            page(query, filter);
-            until(query, end.as_ref());
-        },
-    );
-    let mut found = runs(store, query).await?;
+    let mut found = list_until(store, filter, end.as_ref(), allowed).await?;
     // A page that is full goes on behind its last run.
     let until = end.filter(|_| found.len() < filter.limit as usize);
     if let Some(text) = &filter.text
@@ -87,35 +67,26 @@ pub(crate) async fn count<S: Reads>(
     looks: u32,
     allowed: &AccessScope,
 ) -> Result<CountedRuns, ReadError> {
-    let enough = |by_status: &BTreeMap<_, u64>| by_status.values().sum::<u64>() >= among.into();
-    if !filter::scans(filter) {
-        let by_status = count_runs(store, filter, among, allowed).await?;
-        let more = enough(&by_status);
-        return Ok(CountedRuns { by_status, more });
-    }
     let all = RunFilter {
         after: None,
         ..filter.clone()
     };
     let end = end(store, &all, looks, allowed).await?;
-    let mut query = Statement::new("SELECT status, count(*) FROM (");
-    newest(&mut query, COUNTED, &all, allowed, among, |query| {
-        filter::narrow::<S>(query, &all, allowed.tenants.is_some());
-        until(query, end.as_ref());
-    });
-    query.push(") AS newest GROUP BY status");
-    let by_status = by_status(store, query).await?;
-    let more = enough(&by_status) || end.is_some();
+    let by_status = count_until(store, &all, among, end.as_ref(), allowed).await?;
+    let more = by_status.values().sum::<u64>() >= among.into() || end.is_some();
     Ok(CountedRuns { by_status, more })
 }
 
-/// The last run that is looked at, found in an index; `None` if there are no more.
+/// The last run that is looked at, found in an index; `None` if there are no more, or an index has the answer.
 async fn end<S: Reads>(
     store: &S,
     filter: &RunFilter,
     looks: u32,
     allowed: &AccessScope,
 ) -> Result<Option<(Micros, RunKey)>, ReadError> {
+    if !filter::scans(filter) {
+        return Ok(None);
+    }
     let mut query = Statement::new("SELECT start_time, namespace, workflow_id, run_id FROM (");
     newest(&mut query, PLACE, filter, allowed, looks, |query| {
         filter::by_index(query, filter, allowed.tenants.is_some());
@@ -131,19 +102,6 @@ async fn end<S: Reads>(
     };
     let c = &mut Columns::new(row);
     Ok(Some((c.take()?, c.key()?)))
-}
-
-/// Writes the condition that a run is not behind this place.
-fn until<'a>(query: &mut Statement<'a>, place: Option<&(Micros, RunKey)>) {
-    let Some((start, key)) = place else { return };
-    query.push(" AND start_time >= ").value(Value::int(*start));
-    query.push(" AND (start_time > ").value(Value::int(*start));
-    query.push(" OR (namespace, workflow_id, run_id) <= (");
-    for (at, value) in key_values(key).into_iter().enumerate() {
-        query.push(if at > 0 { ", " } else { "" });
-        query.value(value.into_owned());
-    }
-    query.push("))");
 }
 
 /// Selects runs, however old, whose id begins with the text.
