@@ -38,6 +38,7 @@ mod observe;
 mod omnitrace;
 mod propagation;
 mod queue;
+mod recent;
 mod recorder;
 mod sampling;
 mod sdk;

@@ -4,16 +4,14 @@
 //! Invariant: only of a trace that is recorded. What is kept is bounded: a few numbers for each bucket that was
 //! hit, and the traces of so many runs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
 use omnitrace_store::row::{Micros, RunKey};
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 
 use crate::clock;
+use crate::recent::Recent;
 use crate::telemetry::trace_id;
-
-/// Runs of which the trace is remembered.
-const MAX_RUNS: usize = 10_000;
 
 /// A span that something was measured of.
 #[derive(Clone, Copy, Debug)]
@@ -65,35 +63,23 @@ impl Buckets {
 
 /// Traces of the runs that were heard of last.
 #[derive(Debug, Default)]
-pub(super) struct Traces {
-    runs: HashMap<RunKey, TraceId>,
-    /// The oldest first.
-    order: VecDeque<RunKey>,
-}
+pub(super) struct Traces(Recent<TraceId>);
 
 impl Traces {
     pub(super) fn follow(&mut self, run: &RunKey, trace: &str) {
-        if self.runs.contains_key(run) {
-            return;
-        }
-        if self.order.len() >= MAX_RUNS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.runs.remove(&oldest);
-        }
-        self.order.push_back(run.clone());
-        self.runs.insert(run.clone(), trace_id(trace));
+        self.0.follow(run, || trace_id(trace));
     }
 
     /// The span of a row of a run.
     pub(super) fn of(&self, run: &RunKey, span_id: &str) -> Option<Of> {
-        Of::row(*self.runs.get(run)?, span_id)
+        Of::row(*self.0.get(run)?, span_id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recent::MAX_RUNS;
 
     #[test]
     fn of_each_bucket_the_last_is_kept() {
@@ -121,10 +107,6 @@ mod tests {
         let of = |n| traces.of(&run(n), "00f067aa0ba902b7");
         assert!(of(0).is_none() && of(1).is_some() && of(MAX_RUNS).is_some());
         assert!(traces.of(&run(1), "none").is_none());
-        assert_eq!(
-            (traces.runs.len(), traces.order.len()),
-            (MAX_RUNS, MAX_RUNS)
-        );
     }
 
     #[test]

@@ -3,26 +3,20 @@
 //! Invariant: only what a worker saw live counts, so nothing of a replay does; of so many runs it is
 //! remembered what their events need, and no more.
 
-use std::collections::{HashMap, VecDeque};
-
 use omnitrace_store::RunFacts;
 use omnitrace_store::row::{EventRow, Phase, RunKey, RunRow, Source, Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::metrics::Metrics;
+use crate::recent::Recent;
 use crate::telemetry::{OfRun, SpanShape, event_span, run_span};
-
-/// Runs that are remembered.
-const MAX_RUNS: usize = 10_000;
 
 pub(super) struct Unstored {
     /// Of spans, where they are sent.
     shape: Option<SpanShape>,
     metrics: Metrics,
     /// The runs that were followed last: an attempt may end when its run has left the cache.
-    runs: HashMap<RunKey, Followed>,
-    /// Those runs, the oldest first.
-    order: VecDeque<RunKey>,
+    runs: Recent<Followed>,
     closed: Vec<SpanData>,
 }
 
@@ -37,27 +31,16 @@ impl Unstored {
         (shape.is_some() || metrics.is_on()).then(|| Self {
             shape,
             metrics,
-            runs: HashMap::new(),
-            order: VecDeque::new(),
+            runs: Recent::default(),
             closed: Vec::new(),
         })
     }
 
     pub(super) fn follow(&mut self, run: &RunKey, trace_id: &str) {
-        if self.runs.contains_key(run) {
-            return;
-        }
-        if self.order.len() >= MAX_RUNS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.runs.remove(&oldest);
-        }
-        self.order.push_back(run.clone());
-        let followed = Followed {
+        self.runs.follow(run, || Followed {
             trace_id: trace_id.to_owned(),
             facts: RunFacts::default(),
-        };
-        self.runs.insert(run.clone(), followed);
+        });
     }
 
     pub(super) fn run(&mut self, row: &RunRow) {
