@@ -25,9 +25,8 @@ pub(crate) fn parse(url: Option<&str>) -> Result<DatabaseUrl, CliError> {
 
 /// Opens it for reading alone.
 pub(crate) async fn open(url: &DatabaseUrl) -> Result<Store, CliError> {
-    let mut options = OpenOptions::default();
+    let mut options = as_it_is();
     options.read_only = true;
-    options.migrate = false;
     Ok(Store::open(url, options).await?)
 }
 
@@ -48,6 +47,13 @@ pub(crate) async fn open_for_writing(
     settings: &Settings,
 ) -> Result<Store, CliError> {
     Ok(Store::open(&parse(url)?, settings.open_options()).await?)
+}
+
+/// Its tables as they are: those who record make and change them.
+pub(crate) fn as_it_is() -> OpenOptions {
+    let mut options = OpenOptions::default();
+    options.migrate = false;
+    options
 }
 
 /// How long who deletes in many transactions rests between two. Who waits for SQLite's lock looks again after 1, 2,

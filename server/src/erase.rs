@@ -11,7 +11,7 @@ use omnitrace::config::Settings;
 use omnitrace::spool;
 use omnitrace_store::row::{RunKey, RunRow};
 use omnitrace_store::{
-    Batch, DatabaseUrl, Erasable, EraseStep, Erasure, ErasureRequest, OpenOptions, Store, Subject,
+    Batch, DatabaseUrl, Erasable, EraseStep, Erasure, ErasureRequest, Store, Subject,
 };
 use serde::Serialize;
 
@@ -69,11 +69,7 @@ pub(crate) async fn run(url: Option<&str>, args: EraseArgs) -> Result<Answer, Cl
         reason: args.reason,
     };
     let store = match args.yes {
-        true => {
-            let mut options = OpenOptions::default();
-            options.migrate = false;
-            Store::open(&url, options).await?
-        }
+        true => Store::open(&url, database::as_it_is()).await?,
         false => database::open(&url).await?,
     };
     let done = erase(&store, &settings, policy.id(), &url, &request, args.yes).await;

@@ -8,9 +8,7 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use omnitrace::config::{Env, FindingKind, Settings};
 use omnitrace_store::row::Micros;
-use omnitrace_store::{
-    DatabaseUrl, OpenOptions, Prunable, PruneError, PruneStep, Retention, Store,
-};
+use omnitrace_store::{DatabaseUrl, Prunable, PruneError, PruneStep, Retention, Store};
 use serde::Serialize;
 
 use crate::Answer;
@@ -118,7 +116,7 @@ pub(crate) async fn run(
             ..Summary::default()
         }
     } else {
-        let store = Store::open(&url, options()).await?;
+        let store = Store::open(&url, database::as_it_is()).await?;
         let bar = progress::rows("pruning");
         let summary = prune(&store, database::rest(&url), &retention, &bar).await;
         bar.finish_and_clear();
@@ -142,7 +140,7 @@ pub(crate) async fn forever(url: DatabaseUrl, kept: Kept) {
         ticks.tick().await;
         let retention = kept.before(Timestamp::now().as_microsecond());
         let pruned = async {
-            let store = Store::open(&url, options()).await?;
+            let store = Store::open(&url, database::as_it_is()).await?;
             let pruned = prune(
                 &store,
                 database::rest(&url),
@@ -157,13 +155,6 @@ pub(crate) async fn forever(url: DatabaseUrl, kept: Kept) {
             crate::fail(&error);
         }
     }
-}
-
-/// Those who record make and change tables.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::default();
-    options.migrate = false;
-    options
 }
 
 async fn prune(
