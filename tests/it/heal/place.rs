@@ -257,6 +257,7 @@ impl Place {
                 let wait = connection.execute("PRAGMA busy_timeout = 30000").await;
                 wait.expect("a pragma");
                 let done = connection.execute(sql).await;
+                connection.close().await.expect("the database is left");
                 done.map(|done| done.rows_affected())
             }
             Kind::Postgres => {
@@ -266,6 +267,15 @@ impl Place {
             }
         };
         changed.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Waits until all that was written is in SQLite's file itself: who leaves last sees to that.
+    pub(super) async fn left(&self) {
+        let log = PathBuf::from(format!("{}-wal", self.file().display()));
+        eventually("nobody has the database open", async || {
+            (!log.exists()).then_some(())
+        })
+        .await;
     }
 
     /// Deletes the database, whoever uses it.
