@@ -76,7 +76,7 @@ pub(crate) const QUESTIONS: [Question; 10] = [
         0,
         ASKED[6].0,
     )
-    .at_most(3.0),
+    .at_most(1.5),
     grows("PostgreSQL: p50 of a list, many runs / few", 2, ASKED[0].0).at_most(3.0),
     grows("PostgreSQL: p50 of failed runs, many / few", 2, ASKED[1].0).at_most(3.0),
     grows("PostgreSQL: p50 of a search, many / few", 2, ASKED[3].0),
@@ -90,7 +90,7 @@ pub(crate) const QUESTIONS: [Question; 10] = [
         2,
         ASKED[6].0,
     )
-    .at_most(3.0),
+    .at_most(1.5),
 ];
 
 const fn grows(what: &'static str, few: usize, metric: &'static str) -> Question {

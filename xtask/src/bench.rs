@@ -14,8 +14,8 @@ use crate::tools::protoc::Protoc;
 use crate::tools::{Host, collector, protoc, temporal};
 use crate::{bench_ui, cargo, process, say, test};
 
-/// The package that measures, and its program.
-const PACKAGE: &str = "omnitrace-bench";
+/// The packages of the programs that are built.
+const PACKAGES: [&str; 2] = ["omnitrace-bench", "omnitrace-server"];
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,7 +91,7 @@ pub(crate) fn run(
     if measure == Some(Measure::Ui) {
         return bench_ui::run(host, quick);
     }
-    let program = program(&protoc::resolve(host)?)?;
+    let program = programs(&protoc::resolve(host)?)?.bench;
 
     let server = if measure.is_none_or(Measure::wants_server) {
         let mut server = DevServer::start(host, temporal::resolve(host)?, Ui::Headless)?;
@@ -138,19 +138,32 @@ pub(crate) fn run(
     }
 }
 
-/// Builds the program that measures.
-pub(crate) fn program(protoc: &Protoc) -> Result<PathBuf, Error> {
+/// What measures, and what is measured over HTTP.
+pub(crate) struct Programs {
+    pub(crate) bench: PathBuf,
+    pub(crate) omnitrace: PathBuf,
+}
+
+/// Builds both, whatever is measured: another selection would have other features of what both depend on, and
+/// build all of it once more.
+pub(crate) fn programs(protoc: &Protoc) -> Result<Programs, Error> {
     say::line("protoc", protoc.path().display());
-    say::line("build", "omnitrace-bench (release: minutes the first time)");
+    say::line(
+        "build",
+        "omnitrace and its bench (release: minutes the first time)",
+    );
     let start = Instant::now();
-    let mut built = cargo::build(protoc, &[PACKAGE], Profile::Release)?;
-    let program = (built.remove(PACKAGE))
-        .ok_or_else(|| Error::Advice(format!("the build made no program {PACKAGE}")))?;
+    let mut built = cargo::build(protoc, &PACKAGES, Profile::Release)?;
+    let mut take = |name: &str| {
+        let advice = || Error::Advice(format!("the build made no program {name}"));
+        built.remove(name).ok_or_else(advice)
+    };
+    let (bench, omnitrace) = (take("omnitrace-bench")?, take("omnitrace")?);
     say::line(
         "build",
         format_args!("done in {}", say::duration(start.elapsed())),
     );
-    Ok(program)
+    Ok(Programs { bench, omnitrace })
 }
 
 #[cfg(test)]

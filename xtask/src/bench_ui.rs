@@ -4,11 +4,11 @@
 use std::ffi::OsStr;
 use std::process::Command;
 
-use crate::cargo::Profile;
+use crate::bench::Programs;
 use crate::error::Error;
 use crate::tools::dev_server::{DevServer, Ui};
 use crate::tools::{Host, chromium, protoc, temporal};
-use crate::{cargo, process, say, test, web};
+use crate::{bench, cargo, process, say, test, web};
 
 /// Activities of the run that both open: six events each, and five more.
 const ACTIVITIES: u32 = 1500;
@@ -19,17 +19,7 @@ pub(crate) fn run(host: &Host, quick: bool) -> Result<(), Error> {
     web::require_packages()?;
     let chromium = chromium::resolve(host)?;
     let protoc = protoc::resolve(host)?;
-    let packages = ["omnitrace-bench", "omnitrace-server"];
-    say::line(
-        "build",
-        "omnitrace and its bench (release: minutes the first time)",
-    );
-    let mut built = cargo::build(&protoc, &packages, Profile::Release)?;
-    let mut take = |name: &str| {
-        let advice = || Error::Advice(format!("the build made no program {name}"));
-        built.remove(name).ok_or_else(advice)
-    };
-    let (bench, omnitrace) = (take("omnitrace-bench")?, take("omnitrace")?);
+    let Programs { bench, omnitrace } = bench::programs(&protoc)?;
 
     let mut server = DevServer::start(host, temporal::resolve(host)?, Ui::Served)?;
     server.wait_ready()?;

@@ -17,10 +17,21 @@ pub(crate) fn root() -> PathBuf {
     package.parent().map_or(package.clone(), Path::to_path_buf)
 }
 
+/// How variables begin that cargo sets of the package that it runs.
+const OF_A_PACKAGE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 /// `cargo`, with nothing chosen yet but where and how it shows progress.
 pub(crate) fn command(protoc: &Protoc) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo set for this task would look like a change of the environment to build scripts: they, and
+    // the SDK with them, would be built once more after each build from a shell.
+    for (name, _) in std::env::vars_os() {
+        let is_of_a_package = |name: &str| OF_A_PACKAGE.iter().any(|of| name.starts_with(of));
+        if name.to_str().is_some_and(is_of_a_package) {
+            command.env_remove(name);
+        }
+    }
     if let Some(path) = protoc.to_set() {
         command.env("PROTOC", path);
     }

@@ -31,7 +31,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(host: &Host, options: &Options) -> Result<(), Error> {
     let protoc = protoc::resolve(host)?;
-    let program = bench::program(&protoc)?;
+    let program = bench::programs(&protoc)?.bench;
     let folder = tempfile::Builder::new()
         .prefix("omnitrace-soak-")
         .tempdir()
