@@ -87,8 +87,18 @@ pub(crate) struct Background {
     pub(crate) sqlite: Duration,
 }
 
-/// Resident memory now and at most so far, in bytes.
-pub(crate) fn resident() -> anyhow::Result<(u64, u64)> {
+/// Memory of this process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// With the pages of the program itself that were touched, which the system may drop.
+    pub(crate) resident: u64,
+    /// The most of it so far.
+    pub(crate) most: u64,
+    /// What the process itself wrote: its heap and stacks.
+    pub(crate) private: u64,
+}
+
+pub(crate) fn memory() -> anyhow::Result<Memory> {
     let status = std::fs::read_to_string("/proc/self/status").context("this bench needs Linux")?;
     let field = |name: &str| {
         status
@@ -98,7 +108,11 @@ pub(crate) fn resident() -> anyhow::Result<(u64, u64)> {
             .map(|kilobytes| kilobytes * 1024)
             .with_context(|| format!("/proc/self/status has {name}"))
     };
-    Ok((field("VmRSS:")?, field("VmHWM:")?))
+    Ok(Memory {
+        resident: field("VmRSS:")?,
+        most: field("VmHWM:")?,
+        private: field("RssAnon:")?,
+    })
 }
 
 #[cfg(test)]
@@ -118,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_most_memory_so_far_is_not_less_than_what_is_used_now() {
-        let (now, most) = resident().unwrap();
-        assert!(now > 0 && most >= now);
+        let memory = memory().unwrap();
+        assert!(memory.private > 0 && memory.resident > memory.private);
+        assert!(memory.most >= memory.resident);
     }
 }

@@ -129,5 +129,5 @@ pub(crate) async fn alone(import: &Import) -> anyhow::Result<String> {
         ended == std::process::ExitCode::SUCCESS,
         "the import failed"
     );
-    Ok(format!("{seconds} {}", cpu::resident()?.1))
+    Ok(format!("{seconds} {}", cpu::memory()?.most))
 }

@@ -13,9 +13,11 @@ use crate::{Alone, Scale};
 
 const AFTER: &str = "resident_bytes";
 const MOST: &str = "most_resident_bytes";
+const PRIVATE: &str = "private_bytes";
 
 /// What the series is asked.
-pub(crate) const QUESTIONS: [Question; 2] = [
+pub(crate) const QUESTIONS: [Question; 3] = [
+    Question::recording("heap and stacks after the runs, recording / plain", PRIVATE),
     Question::recording("resident memory after the runs, recording / plain", AFTER),
     Question::recording("greatest resident memory, recording / plain", MOST),
 ];
@@ -37,12 +39,13 @@ pub(crate) async fn run(scale: &Scale, address: &str) -> anyhow::Result<Series> 
         Ok(Metrics::from([
             (AFTER, next().context("no number of bytes")?),
             (MOST, next().context("no second number of bytes")?),
+            (PRIVATE, next().context("no third number of bytes")?),
         ]))
     })
     .await
 }
 
-/// The measured process: prints its resident memory and the most that it was.
+/// The measured process: prints its resident memory, the most that it was, and what of it is its own.
 pub(crate) async fn alone(alone: &Alone) -> anyhow::Result<String> {
     let recording = alone.recording.then(Recording::start).transpose()?;
     let shop = Shop::open(&alone.address, recording.as_ref())?;
@@ -50,10 +53,13 @@ pub(crate) async fn alone(alone: &Alone) -> anyhow::Result<String> {
     if let Some(recording) = &recording {
         recording.settle().await?;
     }
-    let (now, most) = cpu::resident()?;
+    let memory = cpu::memory()?;
     drop(shop);
     if let Some(recording) = recording {
         recording.stop().await?;
     }
-    Ok(format!("{now} {most}"))
+    Ok(format!(
+        "{} {} {}",
+        memory.resident, memory.most, memory.private
+    ))
 }

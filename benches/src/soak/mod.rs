@@ -69,6 +69,8 @@ struct Slice {
     cpu_s: f64,
     /// At the end of the slice.
     resident_bytes: u64,
+    /// Of these, heap and stacks.
+    private_bytes: u64,
     /// The most that was seen.
     queue_bytes: u64,
     live: u64,
@@ -151,6 +153,7 @@ impl Side {
             p99_s: percentile(&times, 99),
             cpu_s: state.cpu_s - self.last.cpu_s,
             resident_bytes: state.resident_bytes,
+            private_bytes: state.private_bytes,
             queue_bytes,
             live: state.live,
             stored: state.counters.get("rows.stored").copied().unwrap_or(0),

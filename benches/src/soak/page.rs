@@ -16,7 +16,8 @@ const RECORDING: RGBColor = RGBColor(0, 90, 200);
 /// What is drawn of each slice.
 type Of = fn(&Slice) -> f64;
 
-const PLOTS: [(&str, Of); 7] = [
+const PLOTS: [(&str, Of); 8] = [
+    ("Heap and stacks, MB", |s| s.private_bytes as f64 / 1e6),
     ("Resident memory, MB", |s| s.resident_bytes as f64 / 1e6),
     ("CPU for a run, ms", |s| {
         s.cpu_s * 1e3 / f64::from(s.short.max(1))
@@ -113,6 +114,7 @@ mod tests {
             p99_s: 0.2,
             cpu_s: 0.5,
             resident_bytes: 40_000_000,
+            private_bytes: 20_000_000,
             queue_bytes: 0,
             live: 0,
             stored: 0,

@@ -41,6 +41,8 @@ pub(super) struct State {
     /// CPU of all its threads so far, in seconds.
     pub(super) cpu_s: f64,
     pub(super) resident_bytes: u64,
+    /// Of these, what the process itself wrote: its heap and stacks.
+    pub(super) private_bytes: u64,
     pub(super) queue_bytes: u64,
     /// Recorders of runs that are not over.
     pub(super) live: u64,
@@ -60,9 +62,11 @@ impl State {
 
     fn now(since: &Moment, recording: Option<&Recording>) -> anyhow::Result<Self> {
         let omnitrace = recording.map(|recording| &recording.omnitrace);
+        let memory = cpu::memory()?;
         Ok(Self {
             cpu_s: since.elapsed()?.process.as_secs_f64(),
-            resident_bytes: cpu::resident()?.0,
+            resident_bytes: memory.resident,
+            private_bytes: memory.private,
             queue_bytes: omnitrace.map_or(0, |o| o.queue_bytes() as u64),
             live: omnitrace.map_or(0, |o| o.live_recorders() as u64),
             counters: omnitrace.map(|o| o.counters()).unwrap_or_default(),

@@ -80,7 +80,7 @@ export function Minimap({ root, whole, until, zoom, moment, onZoom, onScaled }: 
 /** Failures are marked at the top too: colour alone would not tell them. */
 function marks(bad: Uint8Array): string {
   const width = 100 / PARTS;
-  return [...bad].map((is, at) => (is ? `M${(at * width).toFixed(2)} 0h${(width * 0.85).toFixed(2)}v4h${(-width * 0.85).toFixed(2)}z` : "")).join("");
+  return [...bad].map((is, at) => (is ? `M${(at * width).toFixed(2)} 0h${width.toFixed(2)}v4h${(-width).toFixed(2)}z` : "")).join("");
 }
 
 /** One shape for all bars, so that an overview is a few elements however long the run is. */
@@ -90,7 +90,7 @@ function bars(work: Float64Array, most: number, shown: (at: number) => boolean):
   work.forEach((n, at) => {
     if (n === 0 || !shown(at)) return;
     const height = 3 + ((HEIGHT - 5) * Math.sqrt(n)) / Math.sqrt(most);
-    path += `M${(at * width).toFixed(2)} ${HEIGHT}v${-height.toFixed(1)}h${(width * 0.85).toFixed(2)}V${HEIGHT}z`;
+    path += `M${(at * width).toFixed(2)} ${HEIGHT}v${-height.toFixed(1)}h${width.toFixed(2)}V${HEIGHT}z`;
   });
   return path;
 }
