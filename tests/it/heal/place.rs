@@ -10,7 +10,7 @@ use omnitrace_store::row::{EventRow, RunRow};
 use omnitrace_store::{DatabaseUrl, OpenOptions, RunFilter, Store};
 use omnitrace_tests::{client, client_with, eventually, server, unique};
 use serde_json::{Value, json};
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{Connection, Executor, PgConnection, Row, SqliteConnection};
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::IntoRequest;
 use temporalio_client::{Client, ClientOptions};
@@ -269,13 +269,18 @@ impl Place {
         changed.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Waits until all that was written is in SQLite's file itself: who leaves last sees to that.
-    pub(super) async fn left(&self) {
-        let log = PathBuf::from(format!("{}-wal", self.file().display()));
-        eventually("nobody has the database open", async || {
-            (!log.exists()).then_some(())
+    /// Waits until all that was written is in SQLite's file itself: who leaves last does not see to that where he
+    /// only reads.
+    pub(super) async fn checkpoint(&self) {
+        let connection = SqliteConnection::connect(&self.url).await;
+        let mut connection = connection.expect("the database");
+        eventually("the log is empty", async || {
+            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let done = connection.fetch_one(truncate).await.expect("a checkpoint");
+            (done.get::<i64, _>(0) == 0).then_some(())
         })
         .await;
+        connection.close().await.expect("the database is left");
     }
 
     /// Deletes the database, whoever uses it.

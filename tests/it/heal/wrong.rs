@@ -122,7 +122,7 @@ async fn a_store_that_is_missing_or_cannot_be_written_is_said() {
     let damage = "DELETE FROM omnitrace_events WHERE kind = 'timer'";
     place.sql(damage).await;
     let damaged = place.stored().await;
-    place.left().await;
+    place.checkpoint().await;
     crate::outage::set_write_version(&place.file(), 9);
     for arguments in [
         &["backfill"][..],
@@ -136,7 +136,6 @@ async fn a_store_that_is_missing_or_cannot_be_written_is_said() {
     }
     // Who only reads is not stopped by it.
     assert_eq!(place.run(&["verify"]).await.code, 1);
-    place.left().await;
     crate::outage::set_write_version(&place.file(), 2);
     assert_eq!(place.stored().await, damaged);
     assert_eq!(place.run(&["verify", "--repair"]).await.code, 0);
