@@ -11,6 +11,9 @@ use crate::{cargo, process, say};
 /// All fuzzers; a test compares them with the folder.
 const TARGETS: [&str; 5] = ["header", "history", "key", "redaction", "visibility_query"];
 
+/// Seconds of each, unless `--seconds` says otherwise.
+const SECONDS: u32 = 120;
+
 /// What is fuzzed, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -18,8 +21,17 @@ pub(crate) struct Options {
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
     /// Seconds of each
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            seconds: SECONDS,
+        }
+    }
 }
 
 /// Runs fuzzers until the first that finds something.
