@@ -9,7 +9,14 @@ use crate::tools::{Host, cargo_fuzz, protoc};
 use crate::{cargo, process, say};
 
 /// All fuzzers; a test compares them with the folder.
-const TARGETS: [&str; 5] = ["header", "history", "key", "redaction", "visibility_query"];
+const TARGETS: [&str; 6] = [
+    "api",
+    "header",
+    "history",
+    "key",
+    "redaction",
+    "visibility_query",
+];
 
 /// Seconds of each, unless `--seconds` says otherwise.
 const SECONDS: u32 = 120;
@@ -79,7 +86,36 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+
+    #[test]
+    fn fuzzers_are_built_of_what_the_product_is() {
+        let versions = |lock: &str| {
+            let lock = std::fs::read_to_string(cargo::root().join(lock)).unwrap();
+            let mut versions = BTreeMap::<String, BTreeSet<String>>::new();
+            for package in lock.split("[[package]]").skip(1) {
+                let field = |name: &str| {
+                    let line = package.lines().find_map(|line| line.strip_prefix(name));
+                    line.unwrap().trim_matches(['"', ' ', '=']).to_owned()
+                };
+                let of = versions.entry(field("name")).or_default();
+                of.insert(field("version"));
+            }
+            versions
+        };
+        let (ours, theirs) = (versions("Cargo.lock"), versions("fuzz/Cargo.lock"));
+        assert!(theirs.contains_key("omnitrace"));
+        for (name, theirs) in theirs {
+            if let Some(ours) = ours.get(&name) {
+                assert!(
+                    theirs.is_subset(ours),
+                    "{name}: copy Cargo.lock into fuzz, and run cargo metadata there"
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_fuzzer_is_named_and_has_something_to_begin_with() {
