@@ -1,6 +1,8 @@
 //! What takes bytes from outside, and what holds of it whatever they are. Each function panics where it does
 //! not hold.
 
+mod api;
+
 use std::sync::{Arc, LazyLock};
 
 use omnitrace::history::{Ids, Reader, parse};
@@ -8,6 +10,8 @@ use omnitrace::policy::{Content, Policy, PolicySettings};
 use omnitrace::store::key::{EventKey, MAX_KEY_BYTES, Step};
 use omnitrace::store::row::EventRow;
 use serde_json::Value;
+
+pub use api::api;
 
 /// A fuzzer, by its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -19,6 +23,7 @@ pub const TARGETS: &[Target] = &[
     ("key", key),
     ("redaction", redaction),
     ("visibility_query", visibility_query),
+    ("api", api),
 ];
 
 static POLICY: LazyLock<Arc<Policy>> =

@@ -1,6 +1,7 @@
 //! What is not public and takes text from outside, for the fuzzers in `fuzz`.
 
 use crate::cli::SelectionArgs;
+pub use crate::http::in_process::Api;
 
 /// The query to the server's visibility for these ids.
 pub fn visibility_query(workflow_id: &str, run_id: &str) -> String {

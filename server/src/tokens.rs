@@ -119,7 +119,8 @@ pub(crate) fn tenants(list: Vec<String>, policy: &Policy) -> Option<Vec<String>>
     all_or(list).map(|list| list.into_iter().map(hash).collect())
 }
 
-fn hash(token: &str) -> String {
+/// What is stored of a token.
+pub(crate) fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, FromArgMatches, ValueEnum};
 
 use crate::error::Error;
 use crate::tools::postgres::PostgresServer;
@@ -75,20 +75,22 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// What the command does without arguments.
+    pub(crate) fn whole() -> Self {
+        let command = Self::augment_args(clap::Command::new("chaos"));
+        let matches = command.get_matches_from(["chaos"]);
+        Self::from_arg_matches(&matches).expect("every argument has a default")
+    }
+
     /// A small one: shows that all of it works.
     pub(crate) fn small() -> Self {
         Self {
             runs: 60,
-            seed: 1,
             kills: 4,
             outages: 2,
             restarts: 1,
             workers: 2,
-            database: Database::Postgres,
-            wipe: false,
-            early_queries: false,
-            json: false,
-            keep: false,
+            ..Self::whole()
         }
     }
 }

@@ -9,7 +9,17 @@ use crate::tools::{Host, cargo_fuzz, protoc};
 use crate::{cargo, process, say};
 
 /// All fuzzers; a test compares them with the folder.
-const TARGETS: [&str; 5] = ["header", "history", "key", "redaction", "visibility_query"];
+const TARGETS: [&str; 6] = [
+    "api",
+    "header",
+    "history",
+    "key",
+    "redaction",
+    "visibility_query",
+];
+
+/// Seconds of each, unless `--seconds` says otherwise.
+const SECONDS: u32 = 120;
 
 /// What is fuzzed, and for how long.
 #[derive(Debug, Args)]
@@ -18,8 +28,17 @@ pub(crate) struct Options {
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
     /// Seconds of each
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = SECONDS)]
     seconds: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            seconds: SECONDS,
+        }
+    }
 }
 
 /// Runs fuzzers until the first that finds something.
@@ -67,7 +86,36 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+
+    #[test]
+    fn fuzzers_are_built_of_what_the_product_is() {
+        let versions = |lock: &str| {
+            let lock = std::fs::read_to_string(cargo::root().join(lock)).unwrap();
+            let mut versions = BTreeMap::<String, BTreeSet<String>>::new();
+            for package in lock.split("[[package]]").skip(1) {
+                let field = |name: &str| {
+                    let line = package.lines().find_map(|line| line.strip_prefix(name));
+                    line.unwrap().trim_matches(['"', ' ', '=']).to_owned()
+                };
+                let of = versions.entry(field("name")).or_default();
+                of.insert(field("version"));
+            }
+            versions
+        };
+        let (ours, theirs) = (versions("Cargo.lock"), versions("fuzz/Cargo.lock"));
+        assert!(theirs.contains_key("omnitrace"));
+        for (name, theirs) in theirs {
+            if let Some(ours) = ours.get(&name) {
+                assert!(
+                    theirs.is_subset(ours),
+                    "{name}: copy Cargo.lock into fuzz, and run cargo metadata there"
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_fuzzer_is_named_and_has_something_to_begin_with() {

@@ -8,6 +8,7 @@ mod cargo;
 mod chaos;
 mod dashboards;
 mod demo;
+mod deny;
 mod deploy;
 mod error;
 mod fuzz;
@@ -50,8 +51,14 @@ enum Task {
     /// Check formatting and lints, then run every test against real servers
     #[command(after_help = "With arguments, only the tests they select are run:\n  \
         cargo xtask test merge -- --nocapture\n  \
-        cargo xtask test -p omnitrace-store")]
+        cargo xtask test -p omnitrace-store
+
+The long form takes half an hour more, and needs a nightly compiler:
+  cargo xtask test --long")]
     Test {
+        /// Also all of chaos, what is depended on, and every fuzzer for two minutes
+        #[arg(long, conflicts_with = "arguments")]
+        long: bool,
         /// Arguments for `cargo test`; formatting and lints are then skipped
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -91,6 +98,12 @@ Examples:
     Soak(soak::Options),
     /// Give what takes bytes from outside any bytes, and see what holds; needs a nightly compiler
     Fuzz(fuzz::Options),
+    /// Check what is depended on: known holes, licences, sources
+    #[command(
+        after_help = "Known holes are looked up in a database that is fetched. Without it:\n  \
+        cargo xtask deny bans licenses sources"
+    )]
+    Deny(deny::Options),
     /// Check the web UI and build the bundle that the program holds; needs Node.js
     Web {
         /// Then draw the pictures of docs/images anew, in Chromium
@@ -118,11 +131,12 @@ fn run(task: Task) -> Result<(), Error> {
     let host = Host::current();
     match task {
         Task::Demo { once, folder } => demo::run(&host, once, folder),
-        Task::Test { arguments } => test::run(&host, arguments),
+        Task::Test { long, arguments } => test::run(&host, arguments, long),
         Task::Bench { name, quick, large } => bench::run(&host, name, quick, large),
         Task::Chaos(options) => chaos::run(&host, &options),
         Task::Soak(options) => soak::run(&host, &options),
         Task::Fuzz(options) => fuzz::run(&host, &options),
+        Task::Deny(options) => deny::run(&host, &options),
         Task::Web { screenshots } => web::run_and_draw(&host, screenshots),
         Task::Book => book::run(&host),
         Task::Env => print_environment(&protoc::resolve(&host)?),
@@ -130,12 +144,11 @@ fn run(task: Task) -> Result<(), Error> {
 }
 
 /// Marks what follows `test` as the tests' own, so that neither an option nor a `--` in it is
-/// taken for ours. `test --help` stays ours.
+/// taken for ours. `test --help` and `test --long` stay ours.
 fn keep_test_arguments(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let help = arguments
-        .get(2)
-        .is_some_and(|first| first == "--help" || first == "-h");
-    if arguments.get(1).is_some_and(|task| task == "test") && !help {
+    let ours = (arguments.get(2))
+        .is_some_and(|first| ["--help", "-h", "--long"].iter().any(|our| first == our));
+    if arguments.get(1).is_some_and(|task| task == "test") && !ours {
         arguments.insert(2, "--".into());
     }
     arguments
@@ -170,7 +183,10 @@ mod tests {
             .unwrap()
             .task
         {
-            Task::Test { arguments } => arguments
+            Task::Test {
+                long: false,
+                arguments,
+            } => arguments
                 .into_iter()
                 .map(|argument| argument.into_string().unwrap())
                 .collect(),
@@ -195,6 +211,20 @@ mod tests {
             test_arguments("xtask test -p omnitrace-store --help"),
             ["-p", "omnitrace-store", "--help"]
         );
+    }
+
+    #[test]
+    fn the_long_form_is_ours_and_is_of_everything() {
+        let parse = |line: &str| {
+            let words = line.split(' ').map(OsString::from).collect();
+            Cli::try_parse_from(keep_test_arguments(words)).map(|cli| cli.task)
+        };
+        let Ok(Task::Test { long: true, .. }) = parse("xtask test --long") else {
+            panic!("not the long form");
+        };
+        let error = parse("xtask test --long merge").unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict);
+        assert_eq!(test_arguments("xtask test x --long"), ["x", "--long"]);
     }
 
     #[test]

@@ -12,8 +12,10 @@ use crate::tools::jaeger::Jaeger;
 use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
-use crate::tools::{Host, collector, prometheus, python, temporal, toxiproxy};
-use crate::{cargo, chaos, dashboards, deploy, process, say, web};
+use crate::tools::{
+    Host, cargo_deny, cargo_fuzz, collector, prometheus, python, temporal, toxiproxy,
+};
+use crate::{cargo, chaos, dashboards, deny, deploy, fuzz, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -52,12 +54,12 @@ const HIDDEN_PREFIXES: [&str; 5] = ["OMNITRACE_", "TEMPORAL_", "OTEL_", "TELEMET
 /// Those among them that are meant for the tests.
 const KEPT_PREFIXES: [&str; 2] = ["OMNITRACE_TEST_", "OMNITRACE_TOOLS"];
 
-/// Runs everything, or with arguments the tests that they select.
-pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
+/// Runs everything, in its short or long form, or with arguments the tests that they select.
+pub(crate) fn run(host: &Host, arguments: Vec<OsString>, long: bool) -> Result<(), Error> {
     let protoc = protoc::resolve(host)?;
     say::line("protoc", protoc.path().display());
     if arguments.is_empty() {
-        return everything(host, &protoc);
+        return everything(host, &protoc, long);
     }
     let mut servers = Servers::default();
     if wants_server(&arguments, INTEGRATION) {
@@ -77,9 +79,14 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>) -> Result<(), Error> {
     process::expect(process::run(tests.args(arguments))?, "cargo test")
 }
 
-fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
+fn everything(host: &Host, protoc: &Protoc, long: bool) -> Result<(), Error> {
     cargo::require(protoc, "fmt", "rustfmt")?;
     cargo::require(protoc, "clippy", "clippy")?;
+    if long {
+        // What is missing is not found out at the end of an hour.
+        cargo_deny::resolve(host)?;
+        cargo_fuzz::resolve(host)?;
+    }
     let mut steps = Steps::default();
     steps.run("formatting", || {
         let mut format = cargo::command(protoc);
@@ -139,8 +146,18 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
             })?;
         }
         steps.run("chaos", || {
-            chaos::run_with(host, protoc, &chaos::Options::small())
+            let options = match long {
+                true => chaos::Options::whole(),
+                false => chaos::Options::small(),
+            };
+            chaos::run_with(host, protoc, &options)
         })?;
+    }
+    if long {
+        steps.run("dependencies", || {
+            deny::run(host, &deny::Options::default())
+        })?;
+        steps.run("fuzzers", || fuzz::run(host, &fuzz::Options::default()))?;
     }
     steps.finish()
 }

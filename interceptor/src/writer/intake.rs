@@ -3,16 +3,19 @@
 //! Invariant: every row that is made is counted as offered, and ends as exactly one of stored,
 //! unchanged, sampled out or dropped.
 
+mod choice;
+mod losses;
+mod placing;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, SampledBy, Source};
-use omnitrace_store::{Promotion, RunFacts, Scope, Seen as HighWater, ids};
+use omnitrace_store::row::{Micros, RunKey, SampledBy, Source};
+use omnitrace_store::{Scope, Seen as HighWater, ids};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::buffer::Put;
 use super::unstored::Unstored;
 use super::waiting::Waiting;
 use crate::attempt::{self, Attempt, AttemptSeen};
@@ -156,53 +159,6 @@ impl Intake {
         self.counters.add(Counter::Taken, 1);
     }
 
-    /// Once an observation of a run was lost, nothing more is told of it until it is told from
-    /// its beginning.
-    fn can_follow(&mut self, seen: &Seen, seq: u64) -> bool {
-        let Some(run_id) = seen.run_id() else {
-            return true;
-        };
-        let Some(lost_at) = self.lost.of_workflow(run_id) else {
-            return true;
-        };
-        if seq < lost_at {
-            return true;
-        }
-        self.forget(run_id, seq);
-        let begins = seen.begins_run();
-        if begins || seen.leaves_cache() {
-            // From here on it is told from its beginning, or not at all.
-            self.lost.forget_workflow(run_id);
-        }
-        begins
-    }
-
-    fn forget(&mut self, run_id: &str, seq: u64) {
-        if let Some(row) = self.trackers.forget(run_id) {
-            self.incomplete(row, seq);
-        }
-    }
-
-    /// Marks a run of which something was lost and that is followed no longer.
-    fn incomplete(&mut self, mut row: RunRow, seq: u64) {
-        let run = row.key.clone();
-        self.lost.note(Subject::Row(&run), seq);
-        row.incomplete = true;
-        self.run_row(row, Some(seq));
-        self.decided.remove(&run);
-    }
-
-    fn high_water(&mut self, run: RunKey, scope: Scope, count: u32) {
-        let put = self.waiting.seen(HighWater { run, scope, count });
-        self.marked(put);
-    }
-
-    fn marked(&self, put: Put) {
-        if put == Put::Full {
-            self.counters.add(Counter::MarksDropped, 1);
-        }
-    }
-
     /// How the payloads of a run are made safe: as was switched when it began.
     fn policy(&mut self, seen: &Seen) -> Arc<Policy> {
         let configured = self.switches.configured_policy().clone();
@@ -264,144 +220,10 @@ impl Intake {
         }
     }
 
-    /// Decides whether a run is recorded; counts and logs it where the run begins.
-    fn decide(
-        &mut self,
-        run: &RunKey,
-        trace_id: &str,
-        parent_sampled: Option<bool>,
-        of: &Beginning,
-        begins: bool,
-    ) {
-        let decided = self.switches.decide(trace_id, parent_sampled, of);
-        self.decided(run, trace_id, decided, of, begins);
-    }
-
-    fn decided(
-        &mut self,
-        run: &RunKey,
-        trace_id: &str,
-        decided: Decision,
-        of: &Beginning,
-        begins: bool,
-    ) {
-        if begins {
-            let (counter, decision) = match decided {
-                Decision::Recorded(_) => (Counter::RunsSampled, "recorded"),
-                Decision::LeftOut => (Counter::RunsNotSampled, "left out"),
-                Decision::Off => (Counter::RunsNotSampled, "switched off"),
-            };
-            self.counters.add(counter, 1);
-            tracing::debug!(
-                workflow_id = run.workflow_id,
-                run_id = run.run_id,
-                trace_id,
-                rate = self.switches.sample_rate(of),
-                decision,
-                "OmniTrace sampling"
-            );
-        }
-        self.decided.insert(run.clone(), decided);
-    }
-
     fn follow_trace(&mut self, run: &RunKey, trace_id: &str) {
         self.metrics.follow(run, trace_id);
         if let Some(unstored) = &mut self.unstored {
             unstored.follow(run, trace_id);
-        }
-    }
-
-    /// A worker has the run in its cache no longer. Another one of this process may.
-    fn left_cache(&mut self, run: &RunKey) {
-        if !self.trackers.follow(run) {
-            self.decided.remove(run);
-            self.policies.remove(&run.run_id);
-            // Its next worker may find that it is to be recorded after all.
-            self.held.touch(run, clock::now());
-        }
-    }
-
-    fn run_row(&mut self, mut row: RunRow, seq: Option<u64>) {
-        self.counters.add(Counter::RowsOffered, 1);
-        if let Some(reason) = sampling::run_reason(&row, self.slow_ms) {
-            self.promote(&row.key, reason);
-        }
-        match self.reason(&row.key) {
-            Some(reason) => {
-                row.sampled_by = reason;
-                self.put_run(row, seq);
-            }
-            None => {
-                let ended = row.phase == Phase::Closed;
-                let key = row.key.clone();
-                self.held.run(row, clock::now(), !self.replays);
-                if ended {
-                    self.held.discard(&key);
-                }
-            }
-        }
-    }
-
-    /// Why a run is recorded, as far as it is known here.
-    fn reason(&self, run: &RunKey) -> Option<SampledBy> {
-        self.decided
-            .get(run)
-            .and_then(|decided| decided.why())
-            .or_else(|| self.promoted.get(run).map(|(reason, _)| *reason))
-    }
-
-    /// `said` is what the run's workflow told an attempt, if it told.
-    fn is_sampled(&self, run: &RunKey, said: Option<bool>) -> bool {
-        self.reason(run).is_some()
-            || match self.decided.get(run) {
-                Some(_) => false,
-                None => said.unwrap_or(true),
-            }
-    }
-
-    fn promote(&mut self, run: &RunKey, reason: SampledBy) {
-        let off = self.decided.get(run) == Some(&Decision::Off);
-        if off || self.is_sampled(run, None) {
-            return;
-        }
-        self.counters.add(Counter::RunsPromoted, 1);
-        tracing::debug!(
-            workflow_id = run.workflow_id,
-            run_id = run.run_id,
-            reason = reason.as_str(),
-            "OmniTrace records a run after all"
-        );
-        let at = clock::now();
-        self.announce(run.clone(), reason, at);
-        self.release(run, reason, at);
-    }
-
-    /// Other processes found that these runs are to be recorded after all.
-    pub(super) fn promoted(&mut self, promotions: &[Promotion]) {
-        for promotion in promotions {
-            if !self.promoted.contains_key(&promotion.run) {
-                self.release(&promotion.run, promotion.reason, promotion.at);
-            }
-        }
-    }
-
-    fn release(&mut self, run: &RunKey, reason: SampledBy, at: Micros) {
-        self.promoted.insert(run.clone(), (reason, at));
-        // As long as the run is followed, whatever else is forgotten.
-        if let Some(why) = self.decided.get_mut(run) {
-            *why = Decision::Recorded(reason);
-        }
-        if let Some(held) = self.held.take(run) {
-            for event in held.events.into_values() {
-                self.put_event(event, None);
-            }
-            for (scope, count) in held.seen {
-                self.high_water(run.clone(), scope, count);
-            }
-            if let Some(mut row) = held.run {
-                row.sampled_by = reason;
-                self.put_run(row, None);
-            }
         }
     }
 
@@ -473,64 +295,6 @@ impl Intake {
         self.decided.remove(&run);
     }
 
-    fn event_row(&mut self, row: EventRow, sampled: bool, seq: Option<u64>) {
-        self.counters.add(Counter::RowsOffered, 1);
-        self.place_event(row, sampled, seq);
-    }
-
-    fn place_event(&mut self, row: EventRow, sampled: bool, seq: Option<u64>) {
-        if sampled {
-            self.put_event(row, seq);
-        } else {
-            self.held.event(row, clock::now(), !self.replays);
-        }
-    }
-
-    /// Of runs that were left out for good, nothing is stored, and yet they are measured.
-    fn measure_left_out(&mut self) {
-        for held in self.held.take_gone() {
-            let run = held.run.as_ref();
-            let facts = run.map(RunFacts::from).unwrap_or_default();
-            let ended = run.filter(|run| run.phase == Phase::Closed && held.live.contains(""));
-            let events = (held.events.values())
-                .filter(|row| row.phase == Phase::Closed && held.live.contains(&row.event_key));
-            self.metrics.unstored(ended, events, &facts, false);
-        }
-    }
-
-    fn put_event(&mut self, row: EventRow, seq: Option<u64>) {
-        let run = row.run.clone();
-        if let Some(unstored) = &mut self.unstored {
-            unstored.event(&row);
-        }
-        let put = self.waiting.event(row);
-        self.placed(put, &run, seq);
-    }
-
-    fn put_run(&mut self, row: RunRow, seq: Option<u64>) {
-        let run = row.key.clone();
-        if let Some(unstored) = &mut self.unstored {
-            unstored.run(&row);
-        }
-        let put = self.waiting.run(row);
-        self.placed(put, &run, seq);
-    }
-
-    fn placed(&mut self, put: Put, run: &RunKey, seq: Option<u64>) {
-        match put {
-            Put::New => {}
-            Put::Merged => self.counters.add(Counter::RowsUnchanged, 1),
-            Put::Full if !self.has_store => self.counters.add(Counter::RowsDroppedNoStore, 1),
-            Put::Full => {
-                self.counters.add(Counter::RowsDroppedBufferFull, 1);
-                match seq {
-                    Some(seq) => self.lost.note(Subject::Workflow(&run.run_id), seq),
-                    None => self.lost.note(Subject::Row(run), 0),
-                }
-            }
-        }
-    }
-
     /// Spans of what closed since the last call and is stored nowhere.
     pub(super) fn take_closed(&mut self) -> Vec<SpanData> {
         let mut spans = std::mem::take(&mut self.spans);
@@ -560,33 +324,6 @@ impl Intake {
         }
         self.measure_left_out();
         self.mark_losses();
-    }
-
-    /// Nothing may come of a run after what was lost of it, so it is not waited for.
-    fn forget_lost(&mut self) {
-        if let Some(through) = self.position.checked_sub(1) {
-            for run_id in self.lost.take_workflows(through) {
-                self.forget(&run_id, through);
-            }
-        }
-    }
-
-    /// Tells other processes of a run that is recorded after all.
-    fn announce(&mut self, run: RunKey, reason: SampledBy, at: Micros) {
-        if self.has_store {
-            let put = self.waiting.promotion(Promotion { run, reason, at });
-            self.marked(put);
-        }
-    }
-
-    /// Marks the runs of which something was lost.
-    pub(super) fn mark_losses(&mut self) {
-        if self.has_store {
-            for (run, count) in self.lost.take_rows() {
-                let id = self.process_id.clone();
-                self.high_water(run, Scope::Process { id }, count);
-            }
-        }
     }
 
     /// Nothing more will come: what was kept of runs that were left out has not shown an error.

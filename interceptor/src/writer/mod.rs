@@ -7,24 +7,25 @@
 mod buffer;
 mod gauges;
 mod intake;
+mod last;
 mod link;
 pub(crate) mod spool;
 mod unstored;
 mod waiting;
+mod writing;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use omnitrace_store::row::Micros;
-use omnitrace_store::{Batch, DatabaseUrl, OpenOptions, ProcessReport, WriteReport};
+use omnitrace_store::{DatabaseUrl, OpenOptions, ProcessReport};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock;
 use crate::config::Settings;
-use crate::counters::{Counter, Counters};
+use crate::counters::Counters;
 use crate::metrics::Metrics;
 use crate::queue::{Item, Lost, Receiver};
 use crate::switches::{self, Switchboard};
@@ -288,23 +289,6 @@ impl Writer {
         }
     }
 
-    /// Takes in all that was ever offered, until a deadline; what is left then is counted.
-    async fn drain_last(&mut self, deadline: Instant, items: &mut Receiver) {
-        items.close();
-        let mut in_time = true;
-        // Ends when also those are done that were offering when the queue was closed.
-        while let Some(item) = items.recv().await {
-            in_time = in_time
-                && timeout_at(deadline, self.intake.take_in(item))
-                    .await
-                    .is_ok();
-            if !in_time {
-                self.counters.add(Counter::DroppedStopped, 1);
-            }
-        }
-        self.after_intake();
-    }
-
     fn after_intake(&mut self) {
         let live = self.intake.live_recorders();
         self.gauges.live_recorders.store(live, Ordering::Relaxed);
@@ -323,99 +307,6 @@ impl Writer {
         } else if self.waiting_since.is_none() {
             self.waiting_since = Some(Instant::now());
         }
-    }
-
-    /// When the next batch is to be written, if any waits and no other is on its way.
-    fn write_at(&self) -> Option<Instant> {
-        let link = self.link.as_ref().filter(|link| !link.is_busy())?;
-        let hurry = self.intake.waiting.is_batch() || !self.flushes.is_empty();
-        let due = if hurry {
-            self.waiting_since?
-        } else {
-            self.waiting_since? + self.flush
-        };
-        Some((link.refusals.not_before()).map_or(due, |not_before| due.max(not_before)))
-    }
-
-    fn write(&mut self, last: bool) {
-        let Some(link) = self.link.as_mut().filter(|link| !link.is_busy()) else {
-            return;
-        };
-        let mut batch = if link.refusals.is_tripped() {
-            // The report alone.
-            self.origin = Origin::Memory;
-            Batch::default()
-        } else {
-            let (batch, origin) = self.intake.waiting.next();
-            self.origin = origin;
-            batch
-        };
-        let report_due = self
-            .reported_at
-            .is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if report_due || last || link.refusals.error.is_some() {
-            self.reported_at = Some(Instant::now());
-            self.process.updated_at = clock::now();
-            self.process.counters = self.counters.snapshot();
-            batch.process = Some(self.process.clone());
-        }
-        self.writing_since = Instant::now();
-        link.write(batch);
-        self.waiting_since = (!self.intake.waiting.is_empty()).then(Instant::now);
-        self.tell_breaker();
-    }
-
-    fn tell_breaker(&self) {
-        if let Some(link) = &self.link {
-            *locked(&self.gauges.breaker) = link.breaker();
-        }
-    }
-
-    fn finish(&mut self, done: Done) {
-        if !matches!(done, Done::Promotions(_)) {
-            self.metrics.flushed(self.writing_since.elapsed());
-        }
-        match done {
-            Done::Written(batch, mut report) => {
-                self.intake.waiting.stored(self.origin);
-                self.count(&report);
-                self.metrics.closed(&batch, &report.closings);
-                if let Some(exporter) = &mut self.exporter {
-                    let store = self.link.as_ref().and_then(Link::store);
-                    exporter.closed(std::mem::take(&mut report.to_export), store);
-                }
-            }
-            Done::Refused(batch, error) => {
-                if self.counters.get(Counter::WriteErrors) == 0 {
-                    tracing::warn!(%error, "OmniTrace cannot store rows; they wait in memory");
-                }
-                self.counters.add(Counter::WriteErrors, 1);
-                self.process.last_error = Some(error.clone());
-                self.process.last_error_at = Some(clock::now());
-                let batch = Arc::unwrap_or_clone(batch);
-                self.intake.waiting.refused(batch, self.origin);
-                let failed = std::mem::take(&mut self.flushes);
-                for reply in failed {
-                    // `Err` means: nobody waits for the answer.
-                    let _ = reply.send(Err(error.clone()));
-                }
-            }
-            Done::Promotions(promotions) => self.intake.promoted(&promotions),
-        }
-        self.tell_breaker();
-    }
-
-    fn count(&self, report: &WriteReport) {
-        let stored = report.changed_events.len() + report.changed_runs.len();
-        let unchanged = report.unchanged_events + report.unchanged_runs;
-        self.counters.add(Counter::RowsStored, stored as u64);
-        self.counters.add(Counter::RowsUnchanged, unchanged);
-        self.counters
-            .add(Counter::RowsDroppedCap, report.cut_events);
-        self.counters
-            .add(Counter::RowsDroppedGhost, report.ghost_events);
-        let erased = report.erased_events + report.erased_runs;
-        self.counters.add(Counter::RowsDroppedErased, erased);
     }
 
     fn answer_flushes(&mut self) {
@@ -451,64 +342,6 @@ impl Writer {
         } else if self.intake.holds_rows() && link.store().is_some() {
             link.poll_promotions(now.saturating_sub(window));
         }
-    }
-
-    async fn shutdown(&mut self, deadline: Instant, items: &mut Receiver) -> Result<(), String> {
-        self.drain_last(deadline, items).await;
-        self.intake.end();
-        self.after_intake();
-        if let Some(link) = &mut self.link {
-            link.refusals.hurry();
-        }
-        let mut reported = false;
-        while let Some(link) = &mut self.link {
-            if link.is_busy() {
-                let Ok(done) = timeout_at(deadline, link.done()).await else {
-                    let batch = link.cut_off();
-                    self.intake.waiting.refused(batch, self.origin);
-                    break;
-                };
-                self.finish(done);
-                continue;
-            }
-            if self.intake.waiting.is_empty() && reported {
-                break;
-            }
-            let at = (link.refusals.not_before()).unwrap_or_else(Instant::now);
-            if at >= deadline {
-                break;
-            }
-            tokio::time::sleep_until(at).await;
-            // What this write brings is reported by one more.
-            reported = self.intake.waiting.is_empty();
-            self.write(true);
-        }
-        let left = self.intake.waiting.leave();
-        self.counters.add(Counter::RowsDroppedShutdown, left as u64);
-        let error = (self.link.as_ref()).and_then(|link| link.refusals.error.as_deref());
-        let result = match (left, error) {
-            (0, _) => Ok(()),
-            (rows, Some(error)) => Err(format!("{rows} rows were not stored: {error}")),
-            (rows, None) => Err(format!("{rows} rows were not stored in time")),
-        };
-        if let Err(error) = &result {
-            tracing::warn!(%error, "OmniTrace stopped");
-        }
-        let asked = self.asked.drain(..).map(|(_, reply)| reply);
-        for reply in self.flushes.drain(..).chain(asked) {
-            // `Err` means: nobody waits for the answer.
-            let _ = reply.send(result.clone());
-        }
-        if let Some(exporter) = &mut self.exporter {
-            exporter.last(deadline).await;
-        }
-        // `Err` means: there is no time left.
-        let _ = timeout_at(deadline, self.metrics.last()).await;
-        if let Some(link) = &mut self.link {
-            // `Err` means: the database is busy; the rows are in it.
-            let _ = timeout_at(deadline, link.close()).await;
-        }
-        result
     }
 }
 

@@ -14,6 +14,8 @@ mod executions;
 mod export;
 mod guard;
 mod health;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod in_process;
 mod jwt;
 mod keys;
 mod listen;

@@ -12,6 +12,8 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::text;
+
 /// Media type of a problem.
 const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -164,7 +166,8 @@ fn respond(status: StatusCode, detail: String) -> Response {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or_default().to_owned(),
         status: status.as_u16(),
-        detail,
+        // Names and values that a client wrote are part of it.
+        detail: text::clean(&detail),
     };
     let mut response = (status, axum::Json(body)).into_response();
     let headers = response.headers_mut();

@@ -1,11 +1,10 @@
-//! cargo-fuzz, which wants a nightly compiler: found on `PATH` or in the tool cache, else built there.
+//! cargo-fuzz, which wants a nightly compiler.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Host, cache, working};
+use super::{Host, crates};
 use crate::error::Error;
-use crate::{process, say};
 
 /// Its version, where we are the ones who choose.
 const VERSION: &str = "0.13.2";
@@ -19,24 +18,7 @@ pub(crate) fn resolve(host: &Host) -> Result<PathBuf, Error> {
     if !nightly.is_ok_and(|output| output.status.success()) {
         return Err(no_nightly());
     }
-    let found = match host.find("cargo-fuzz") {
-        Some(found) => found,
-        None => cache::get_or_make(host, &format!("cargo-fuzz-{VERSION}"), |folder| {
-            let mut install = Command::new("cargo");
-            install
-                .args(["install", "--locked", "--quiet", "--root"])
-                .arg(folder)
-                .arg(format!("cargo-fuzz@{VERSION}"));
-            process::expect(
-                process::run_silent(&mut install, "building cargo-fuzz")?,
-                "cargo install cargo-fuzz",
-            )?;
-            Ok(folder.join("bin/cargo-fuzz"))
-        })?,
-    };
-    let found = working(found, &["--version"])?;
-    say::line("cargo-fuzz", format_args!("found {}", found.display()));
-    Ok(found)
+    crates::resolve(host, "cargo-fuzz", VERSION, &[])
 }
 
 fn no_nightly() -> Error {

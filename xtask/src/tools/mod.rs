@@ -2,9 +2,11 @@
 //! cannot be, one line says what to install. Nothing is put outside the tool cache.
 
 pub(crate) mod cache;
+pub(crate) mod cargo_deny;
 pub(crate) mod cargo_fuzz;
 pub(crate) mod chromium;
 pub(crate) mod collector;
+mod crates;
 pub(crate) mod dev_server;
 mod go;
 pub(crate) mod jaeger;

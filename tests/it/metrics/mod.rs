@@ -1,34 +1,27 @@
 //! Metrics of a known workload, as Prometheus reads them and a collector is sent them.
 
+mod sent;
+mod workload;
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::Sender;
+use std::io::Write;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use omnitrace::Counter;
-use omnitrace::config::{Backend, DatabaseTarget, Endpoint, OtlpProtocol, Settings};
+use omnitrace::config::{Backend, DatabaseTarget, Endpoint, Settings};
 use omnitrace::metrics::names;
-use omnitrace::policy::Policy;
 use omnitrace_tests::{
     NAMESPACE, Recording, RunningWorker, assert_accounted, beside, client_with, database,
     eventually, unique,
 };
 use serde_json::json;
-use temporalio_client::{Client, ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
-use temporalio_common::{MemoValues, UntypedWorkflow};
-use temporalio_macros::{activities, workflow, workflow_methods};
-use temporalio_sdk::{
-    ActivityOptions, WorkerOptions, WorkflowContext, WorkflowResult,
-    activities::{ActivityContext, ActivityError},
-};
+use temporalio_client::{ClientOptions, WorkflowStartOptions};
+use temporalio_common::UntypedWorkflow;
 
-use crate::probes::{Asker, Probes, Trial, Tried, tried};
 use crate::replay::replay_into;
-use crate::spans::collector::Collector;
-use crate::workflows::{Acts, options};
+use workload::{Waiter, expected, worker, workload};
 
 /// Settings with metrics at a port of its own.
 fn measuring(settings: Settings) -> Settings {
@@ -40,77 +33,6 @@ fn measuring(settings: Settings) -> Settings {
         .with_telemetry(telemetry)
         .with_categories("model=Probes::chat,Probes::draft;tool=Probes::upstream")
         .expect("rules")
-}
-
-struct Books;
-
-#[activities]
-impl Books {
-    /// Tells of what it does.
-    #[activity]
-    async fn look_up(_ctx: ActivityContext, _: ()) -> Result<(), ActivityError> {
-        let time = Duration::from_millis(250);
-        omnitrace::record_event("db", "SELECT books", Some(time), json!({}));
-        omnitrace::record_event("db", "SELECT books", None, json!({}));
-        omnitrace::record_event("policy", "may read", Some(time), json!({}));
-        Ok(())
-    }
-}
-
-#[workflow]
-#[derive(Default)]
-struct Reader;
-
-#[workflow_methods]
-impl Reader {
-    #[run]
-    async fn run(ctx: &mut WorkflowContext<Self>, nobody: String) -> WorkflowResult<()> {
-        // Nobody takes it, so its step alone tells; and the tasks after replay its end.
-        let in_vain = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(10))
-            .schedule_to_start_timeout(Duration::from_millis(100))
-            .task_queue(nobody)
-            .build();
-        let untaken = ctx.execute_activity(Books::look_up, (), in_vain).await;
-        assert!(untaken.is_err(), "it timed out");
-        ctx.execute_activity(Books::look_up, (), options()).await?;
-        Ok(())
-    }
-}
-
-/// Schedules activities in a queue of nobody's.
-#[workflow]
-#[derive(Default)]
-struct Waiter;
-
-#[workflow_methods]
-impl Waiter {
-    #[run]
-    async fn run(ctx: &mut WorkflowContext<Self>, queue: String) -> WorkflowResult<()> {
-        let wait = |_| {
-            let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(60))
-                .task_queue(queue.clone())
-                .build();
-            ctx.execute_activity(Acts::echo, String::new(), options)
-        };
-        // Of more futures at once each would wake by itself, which a workflow must not do.
-        let tens = (0..5).map(|_| join_all((0..10).map(wait)));
-        join_all(tens).await;
-        Ok(())
-    }
-}
-
-fn worker(queue: &str, cached: usize) -> WorkerOptions {
-    WorkerOptions::new(queue)
-        .max_cached_workflows(cached)
-        .register_activities(Acts)
-        .register_activities(Books)
-        .register_activities(Probes)
-        .register_workflow::<Asker>()
-        .and_then(|options| options.register_workflow::<Reader>())
-        .and_then(|options| options.register_workflow::<Tried>())
-        .and_then(|options| options.register_workflow::<Waiter>())
-        .expect("workflows")
-        .build()
 }
 
 /// What is read at the endpoint: values by series, without buckets.
@@ -143,93 +65,6 @@ fn of_runs(read: &BTreeMap<String, f64>) -> Vec<(String, f64)> {
         .filter(|(series, _)| !is_time(series) && !own.iter().any(|own| series.starts_with(own)))
         .map(|(series, value)| (series.clone(), *value))
         .collect()
-}
-
-/// Runs one of each; gives their workflow ids.
-async fn workload(client: &Client, queue: &str) -> [String; 4] {
-    let good = Trial {
-        good: 3,
-        attempts: 3,
-        ..Trial::default()
-    };
-    let good = tried(client, queue, good).await;
-    let fails = Trial {
-        fail: true,
-        ..Trial::good()
-    };
-    let failed = tried(client, queue, fails).await;
-    let (asked, looked) = (unique("asker"), unique("reader"));
-    let mut memo = MemoValues::new();
-    memo.insert("tenant_id", json!("acme"));
-    let start = WorkflowStartOptions::new(queue, &asked).memo(memo).build();
-    let handle = client.start_workflow(Asker::run, json!({ "prompt": "?" }), start);
-    let result = handle.await.expect("started");
-    let result = result.get_result(WorkflowGetResultOptions::default());
-    result.await.expect("completed");
-    let start = WorkflowStartOptions::new(queue, &looked).build();
-    let handle = client.start_workflow(Reader::run, nobody(queue), start);
-    let result = handle.await.expect("started");
-    let result = result.get_result(WorkflowGetResultOptions::default());
-    result.await.expect("completed");
-    [good, failed, asked, looked]
-}
-
-/// A queue without a worker.
-fn nobody(queue: &str) -> String {
-    format!("{queue}-nobody")
-}
-
-/// What the workload says, once.
-fn expected(queue: &str) -> Vec<(String, f64)> {
-    let tenant = Policy::new(Default::default()).identity("acme");
-    let mut expected = vec![
-        (r#"external_api_calls_total{category="db",operation="SELECT books"}"#.to_owned(), 2.0),
-        (r#"external_api_calls_total{category="model",operation="Probes::chat"}"#.to_owned(), 1.0),
-        (r#"external_api_calls_total{category="model",operation="Probes::draft"}"#.to_owned(), 1.0),
-        (r#"external_api_calls_total{category="tool",operation="Probes::upstream"}"#.to_owned(), 4.0),
-        (r#"external_api_duration_seconds_count{category="db",operation="SELECT books"}"#.to_owned(), 1.0),
-        (r#"external_api_duration_seconds_count{category="model",operation="Probes::chat"}"#.to_owned(), 1.0),
-        (r#"external_api_duration_seconds_count{category="model",operation="Probes::draft"}"#.to_owned(), 1.0),
-        (r#"external_api_duration_seconds_count{category="tool",operation="Probes::upstream"}"#.to_owned(), 4.0),
-        (r#"external_api_errors_total{category="tool",error_type="Upstream",operation="Probes::upstream"}"#.to_owned(), 2.0),
-        (r#"gen_ai_client_operation_duration_seconds_count{gen_ai_request_model="gpt-4o"}"#.to_owned(), 1.0),
-        (r#"gen_ai_client_operation_duration_seconds_count{gen_ai_request_model="unknown"}"#.to_owned(), 1.0),
-        (r#"gen_ai_client_token_usage_count{gen_ai_request_model="gpt-4o",gen_ai_token_type="input"}"#.to_owned(), 1.0),
-        (r#"gen_ai_client_token_usage_count{gen_ai_request_model="gpt-4o",gen_ai_token_type="output"}"#.to_owned(), 1.0),
-        (r#"gen_ai_client_token_usage_sum{gen_ai_request_model="gpt-4o",gen_ai_token_type="input"}"#.to_owned(), 1000.0),
-        (r#"gen_ai_client_token_usage_sum{gen_ai_request_model="gpt-4o",gen_ai_token_type="output"}"#.to_owned(), 100.0),
-        (format!(r#"queue_job_failures_total{{error_type="Told",job="Tried",queue="{queue}"}}"#), 1.0),
-        (format!(r#"queue_job_failures_total{{error_type="Upstream",job="Probes::upstream",queue="{queue}"}}"#), 2.0),
-        (r#"traces_duration_count{job="Asker"}"#.to_owned(), 1.0),
-        (r#"traces_duration_count{job="Reader"}"#.to_owned(), 1.0),
-        (r#"traces_duration_count{job="Tried"}"#.to_owned(), 2.0),
-        (r#"traces_total{job="Asker",status="completed"}"#.to_owned(), 1.0),
-        (r#"traces_total{job="Reader",status="completed"}"#.to_owned(), 1.0),
-        (r#"traces_total{job="Tried",status="completed"}"#.to_owned(), 1.0),
-        (r#"traces_total{job="Tried",status="failed"}"#.to_owned(), 1.0),
-        // 1000 tokens at 2.50 and 100 at 10 dollars a million.
-        (format!(r#"token_cost_usd{{model="gpt-4o",tenant="{tenant}"}}"#), 0.0035),
-        (format!(r#"workflow_cost_usd{{job="Asker",tenant="{tenant}"}}"#), 0.0035),
-    ];
-    let untaken = nobody(queue);
-    let untaken = format!(
-        r#"queue_job_failures_total{{error_type="TimeoutFailure.ScheduleToStart",job="Books::look_up",queue="{untaken}"}}"#
-    );
-    expected.push((untaken, 1.0));
-    for (job, jobs) in [
-        ("Asker", 1.0),
-        ("Books::look_up", 1.0),
-        ("Probes::chat", 1.0),
-        ("Probes::draft", 1.0),
-        ("Probes::upstream", 4.0),
-        ("Reader", 1.0),
-        ("Tried", 2.0),
-    ] {
-        let series = format!(r#"queue_job_latency_seconds_count{{job="{job}",queue="{queue}"}}"#);
-        expected.push((series, jobs));
-    }
-    expected.sort_by(|a, b| a.0.cmp(&b.0));
-    expected
 }
 
 /// What these measured together.
@@ -541,111 +376,4 @@ async fn a_port_in_use_is_one_warning_and_nothing_else() {
         text.contains(r#"traces_total{job="told",status="completed"} 1"#),
         "{text}"
     );
-}
-
-/// Takes messages as a collector does, and passes them on as they came.
-fn receive(mut stream: TcpStream, sent: &Sender<String>) {
-    let mut message = Vec::new();
-    let mut part = [0; 4096];
-    while let Ok(n @ 1..) = stream.read(&mut part) {
-        message.extend_from_slice(&part[..n]);
-        let head = message.windows(4).position(|four| four == b"\r\n\r\n");
-        let Some(head) = head else { continue };
-        let text = String::from_utf8_lossy(&message).into_owned();
-        let length = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            let is_length = name.eq_ignore_ascii_case("content-length");
-            is_length.then(|| value.parse::<usize>().expect("a number"))
-        });
-        if message.len() < head + 4 + length.expect("a length") {
-            continue;
-        }
-        message.clear();
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        // `Err` means: the test is over.
-        let _ = stream.write_all(answer.as_bytes());
-        let _ = sent.send(text);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_is_sent_the_same() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let (sent, received) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, sent) = (stream.expect("a connection"), sent.clone());
-            std::thread::spawn(move || receive(stream, &sent));
-        }
-    });
-    let recording = Recording::with(|settings| {
-        let mut settings = measuring(settings).with_service_name("books");
-        settings.telemetry.backends = [Backend::Otel].into();
-        settings.telemetry.otlp.endpoint = Endpoint::parse(&format!("http://{address}"));
-        settings.telemetry.otlp.metrics.interval_ms = 50;
-        settings
-    });
-    assert_eq!(
-        recording.omnitrace.metrics().address(),
-        None,
-        "only what is chosen"
-    );
-    let recorder = recording.omnitrace.recorder("told", &"cd".repeat(16));
-    recorder.record_run_start(None, json!({}));
-    recorder.record_run_complete(json!({}));
-    let found = tokio::task::spawn_blocking(move || {
-        let wanted = [
-            "POST /v1/metrics",
-            "traces_total",
-            "told",
-            "books",
-            "omnitrace_stored_total",
-        ];
-        let all = |text: &String| wanted.iter().all(|wanted| text.contains(wanted));
-        received.iter().find(all)
-    });
-    found.await.expect("found").expect("it was sent");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_collector_tells_prometheus_what_it_was_sent_by_either_protocol() {
-    let collector = Collector::start().await;
-    for (protocol, address) in [
-        (OtlpProtocol::HttpProtobuf, &collector.http),
-        (OtlpProtocol::Grpc, &collector.grpc),
-    ] {
-        let recording = Recording::with(|settings| {
-            let mut settings = measuring(settings);
-            settings.telemetry.backends = [Backend::Otel].into();
-            settings.telemetry.otlp.metrics.protocol = protocol;
-            settings.telemetry.otlp.endpoint = Endpoint::parse(&format!("http://{address}"));
-            settings.telemetry.otlp.metrics.interval_ms = 50;
-            settings
-        });
-        let id = unique("told");
-        let recorder = recording.omnitrace.recorder(&id, &"cd".repeat(16));
-        recorder.record_run_start(None, json!({}));
-        recorder.record_run_complete(json!({}));
-        let url = format!("http://{}/metrics", collector.prometheus);
-        let wanted = format!(r#"job="{id}""#);
-        let line = eventually("Prometheus could read it", async || {
-            let url = url.clone();
-            let asked = tokio::task::spawn_blocking(move || {
-                ureq::get(url).call().ok()?.body_mut().read_to_string().ok()
-            });
-            let text = asked.await.expect("asked")?;
-            let mut lines = text.lines();
-            let line =
-                lines.find(|line| line.starts_with("traces_total{") && line.contains(&wanted))?;
-            Some(line.to_owned())
-        })
-        .await;
-        assert!(
-            line.contains(r#"status="completed""#)
-                && line.contains("instance=")
-                && line.ends_with(" 1"),
-            "{line}"
-        );
-    }
 }
