@@ -13,7 +13,7 @@ use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
 use crate::tools::server::Server;
 use crate::tools::{Host, collector, prometheus, python, temporal, toxiproxy};
-use crate::{cargo, chaos, dashboards, deploy, process, say, web};
+use crate::{book, cargo, chaos, dashboards, deploy, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -104,6 +104,7 @@ fn everything(host: &Host, protoc: &Protoc) -> Result<(), Error> {
     })?;
     steps.run("web UI", web::check)?;
     steps.run("dashboards", dashboards::check)?;
+    steps.run("guides", || book::run_if_possible(host))?;
     if built {
         steps.run("web UI in a browser", || {
             let omnitrace = cargo::target_directory(host).join("debug/omnitrace");
