@@ -111,6 +111,7 @@ async fn erase(
             summary.found.runs = record.runs;
             summary.found.events = record.events;
             summary.found.hours = record.hours;
+            summary.found.switches = record.switches;
         }
         summary.record = Some(id);
     }
@@ -218,6 +219,7 @@ impl Summary {
             promotions,
             hours,
             tokens,
+            switches,
             named_by,
         } = self.found;
         let does = if self.dry_run { "would go" } else { "gone" };
@@ -233,6 +235,10 @@ impl Summary {
             (promotions, "note of a run recorded after all"),
             (hours, "hourly aggregate that loses the tenant"),
             (tokens, "token that names the tenant"),
+            (
+                switches,
+                "change of a switch for the tenant, whose later runs go by the others",
+            ),
             (
                 self.spooled,
                 "row that waits on this machine's disk, and will be refused",

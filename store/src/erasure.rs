@@ -106,6 +106,8 @@ pub struct Erasable {
     pub hours: u64,
     /// Tokens that no longer name the tenant.
     pub tokens: u64,
+    /// Changes of switches for the tenant.
+    pub switches: u64,
     /// Of the runs, those whose parent stays: its row of the child names the child's workflow id.
     pub named_by: u64,
 }
@@ -135,6 +137,8 @@ pub struct Erasure {
     pub events: u64,
     /// Hourly aggregates that lost the tenant.
     pub hours: u64,
+    /// Changes of switches that went.
+    pub switches: u64,
 }
 
 /// What one step did.

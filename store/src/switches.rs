@@ -1,7 +1,7 @@
 //! What is switched without a deploy, as a list of changes.
 //!
 //! Invariant: a change is never altered, so what held at a moment is a function of the list and the moment:
-//! whoever knows the list decides alike, also in a replay long after.
+//! whoever knows the list decides alike, also in a replay long after. Those for an erased tenant go with its runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

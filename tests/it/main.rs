@@ -19,6 +19,7 @@ mod metrics;
 mod outage;
 mod privacy;
 mod probes;
+mod process;
 mod recording;
 mod replay;
 mod replay_check;

@@ -3,6 +3,8 @@
 //! Invariant: nothing sleeps for a fixed time; [`eventually`] waits for a condition. Each test has a
 //! database and a task queue of its own, so all of them run side by side on one server.
 
+mod book;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

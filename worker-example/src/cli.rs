@@ -81,3 +81,28 @@ pub(crate) struct Mails {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_of_the_guides_are_ones() {
+        let guides = [
+            include_str!("../../docs/release.md"),
+            include_str!("../../docs/replay.md"),
+        ];
+        let code = guides.iter().flat_map(|guide| guide.split(['`', '\n']));
+        // A program of the reader's own takes the same arguments.
+        let ours = code
+            .filter(|code| code.starts_with("worker-example ") || code.starts_with("my-worker "));
+        let mut found = 0;
+        for command in ours {
+            if let Err(error) = Cli::try_parse_from(command.split(' ')) {
+                panic!("{command}\n{error}");
+            }
+            found += 1;
+        }
+        assert_eq!(found, 4);
+    }
+}

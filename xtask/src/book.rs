@@ -19,7 +19,23 @@ const SUMMARY: &str = "docs/SUMMARY.md";
 /// Checks the links, and makes the site.
 pub(crate) fn run(host: &Host) -> Result<(), Error> {
     check()?;
-    let mdbook = mdbook::resolve(host)?;
+    make(host, &mdbook::resolve(host)?)
+}
+
+/// The same; where mdBook is not to be had, the links alone are checked.
+pub(crate) fn run_if_possible(host: &Host) -> Result<(), Error> {
+    check()?;
+    match mdbook::resolve(host) {
+        Ok(mdbook) => make(host, &mdbook),
+        Err(error @ Error::Interrupted(_)) => Err(error),
+        Err(error) => {
+            say::line("book", format_args!("{error}; so no site is made"));
+            Ok(())
+        }
+    }
+}
+
+fn make(host: &Host, mdbook: &Path) -> Result<(), Error> {
     let out = cargo::target_directory(host).join("book");
     let staged = out.join("pages");
     // What a page of before left must not stay.
@@ -210,7 +226,12 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
+    use clap::Parser;
+
     use super::*;
+    use crate::{Cli, keep_test_arguments};
 
     #[test]
     fn every_link_of_the_guides_leads_somewhere_and_every_guide_is_listed() {
@@ -254,6 +275,45 @@ mod tests {
                 "docs/SUMMARY.md: docs/b.md is not in it",
             ]
         );
+    }
+
+    /// Calls of `cargo xtask` in a page: lines of code, and what stands in its sentences.
+    fn tasks(text: &str) -> Vec<String> {
+        let mut code = false;
+        let lines = text.lines().filter(|line| {
+            let fence = line.trim_start().starts_with("```");
+            code ^= fence;
+            code && !fence
+        });
+        let prose: Vec<_> = prose(text).collect();
+        let prose = prose.join(" ");
+        let spans = prose.split('`').skip(1).step_by(2);
+        let tasks = lines.chain(spans).filter_map(|code| {
+            let (_, task) = code.split_once("cargo xtask")?;
+            // Where its output goes, and what it stands in.
+            let task = task.split(['>', '#', ')']).next().unwrap_or(task);
+            Some(format!("xtask{task}"))
+        });
+        tasks.collect()
+    }
+
+    #[test]
+    fn every_task_that_the_guides_name_is_one() {
+        let root = cargo::root();
+        let mut found = 0;
+        for file in files(&root).unwrap().iter().filter(|file| is_page(file)) {
+            for task in tasks(&read(&root.join(file)).unwrap()) {
+                let words: Vec<OsString> = task.split_whitespace().map(Into::into).collect();
+                if words.len() == 1 {
+                    continue;
+                }
+                if let Err(error) = Cli::try_parse_from(keep_test_arguments(words)) {
+                    panic!("{}: {task}\n{error}", file.display());
+                }
+                found += 1;
+            }
+        }
+        assert!(found > 20, "{found}");
     }
 
     #[test]

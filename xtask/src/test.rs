@@ -15,7 +15,7 @@ use crate::tools::server::Server;
 use crate::tools::{
     Host, cargo_deny, cargo_fuzz, collector, prometheus, python, temporal, toxiproxy,
 };
-use crate::{cargo, chaos, dashboards, deny, deploy, fuzz, process, say, web};
+use crate::{book, cargo, chaos, dashboards, deny, deploy, fuzz, process, say, web};
 
 /// The package whose tests need a Temporal server.
 const INTEGRATION: &str = "omnitrace-tests";
@@ -111,6 +111,7 @@ fn everything(host: &Host, protoc: &Protoc, long: bool) -> Result<(), Error> {
     })?;
     steps.run("web UI", web::check)?;
     steps.run("dashboards", dashboards::check)?;
+    steps.run("guides", || book::run_if_possible(host))?;
     if built {
         steps.run("web UI in a browser", || {
             let omnitrace = cargo::target_directory(host).join("debug/omnitrace");

@@ -1,26 +1,82 @@
-//! What the guides tell a reader to write: every command is one, and every variable is known.
+//! What the guides tell a reader to write: every command is one, every variable is known, and nothing is in a
+//! language that no test reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use clap::error::ErrorKind;
+use omnitrace::config::Settings;
 use omnitrace_server::cli::Cli;
+use serde_json::Value;
 
 use crate::Database;
+
+/// Languages of blocks of code. Rust is compiled by `tests/src/book.rs`, SQL is run by the store's tests, requests
+/// are sent by `http/guides.rs`, the others are read here; text is what a program prints, or a drawing.
+const LANGUAGES: [&str; 8] = [
+    "console",
+    "http",
+    "json",
+    "rust",
+    "rust,no_run",
+    "sh",
+    "sql",
+    "text",
+];
 
 /// Commands that need no more than a store; what they print is not looked at here.
 const RUN: [&str; 5] = ["list", "show", "doctor", "migrate", "token"];
 
-/// A line of a guide that calls `omnitrace`.
-struct Line {
+/// Programs whose command lines are read where they are at home: `xtask`, `worker-example`, and one of the reader's
+/// that takes the same arguments.
+const ELSEWHERE: [&str; 3] = ["cargo", "my-worker", "worker-example"];
+
+/// Programs of others, of which the files alone are looked at. What they are given in `deploy/` has tests of its own.
+const OTHERS: [&str; 16] = [
+    "alertmanager",
+    "curl",
+    "export",
+    "install",
+    "journalctl",
+    "jq",
+    "kubectl",
+    "otelcol-contrib",
+    "podman",
+    "prometheus",
+    "promtool",
+    "sha256sum",
+    "sort",
+    "systemctl",
+    "temporal",
+    "uniq",
+];
+
+/// A line of shell of a guide.
+pub(crate) struct Line {
+    pub(crate) page: String,
+    /// Commands with a pipe between them.
+    pub(crate) commands: Vec<Vec<String>>,
+    /// Of a sentence, which may name a command without what it needs.
+    in_prose: bool,
+}
+
+/// A block of code.
+struct Block {
     page: String,
-    words: Vec<String>,
+    language: String,
+    lines: Vec<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn guides() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let mut guides = vec![root.join("README.md"), root.join("deploy/README.md")];
-    for folder in ["docs", "docs/runbooks"] {
+    for folder in ["docs", "docs/adr", "docs/runbooks"] {
         let entries = std::fs::read_dir(root.join(folder)).unwrap();
         let files = entries.map(|entry| entry.unwrap().path());
         guides.extend(files.filter(|file| file.extension().is_some_and(|of| of == "md")));
@@ -30,32 +86,58 @@ fn guides() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// Lines of code of a page, those that end in `\` joined with the next.
-fn code(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+/// Blocks of code of a page, and the code that stands in its sentences.
+fn code(page: &str, text: &str) -> (Vec<Block>, Vec<String>) {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut prose = String::new();
     let mut inside = false;
-    let mut joined = false;
     for line in text.lines() {
-        if line.trim_start().starts_with("```") {
-            // A language other than a shell's is read by others.
-            let language = line.trim_start().trim_start_matches('`');
-            inside = !inside && ["", "console", "sh"].contains(&language);
-            continue;
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            inside = !inside;
+            if inside {
+                blocks.push(Block {
+                    page: page.to_owned(),
+                    language: language.to_owned(),
+                    lines: Vec::new(),
+                });
+            }
+        } else if inside && let Some(block) = blocks.last_mut() {
+            block.lines.push(line.trim_start().to_owned());
+        } else {
+            prose.push_str(line);
+            prose.push(' ');
         }
-        if !inside {
-            continue;
-        }
-        let (text, goes_on) = match line.strip_suffix('\\') {
-            Some(text) => (text, true),
-            None => (line, false),
-        };
-        match lines.last_mut().filter(|_| joined) {
-            Some(last) => last.push_str(text),
-            None => lines.push(text.to_owned()),
-        }
-        joined = goes_on;
     }
-    lines
+    let spans = prose.split('`').skip(1).step_by(2);
+    (blocks, spans.map(str::to_owned).collect())
+}
+
+fn all_code() -> (Vec<Block>, Vec<(String, String)>) {
+    let (mut blocks, mut spans) = (Vec::new(), Vec::new());
+    for (path, text) in guides() {
+        let page = path.file_name().unwrap().to_string_lossy().into_owned();
+        let (of_page, in_prose) = code(&page, &text);
+        blocks.extend(of_page);
+        spans.extend(in_prose.into_iter().map(|span| (page.clone(), span)));
+    }
+    (blocks, spans)
+}
+
+/// Lines of a block of shell, those that end in `\` joined with the next; of a session what is typed, and of the
+/// reference its examples.
+fn typed(block: &Block) -> Vec<String> {
+    let joined = block.lines.join("\n").replace("\\\n", "");
+    let lines = joined.lines();
+    match block.language.as_str() {
+        "sh" => lines.map(str::to_owned).collect(),
+        "console" => (lines.filter_map(|line| line.strip_prefix("$ ")))
+            .map(str::to_owned)
+            .collect(),
+        "text" => (lines.skip_while(|line| *line != "Examples:").skip(1))
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The commands of a line, each in words, as a shell reads them, up to where their output goes.
@@ -82,43 +164,121 @@ fn piped(line: &str) -> Vec<Vec<String>> {
     commands
 }
 
-fn commands() -> Vec<Line> {
-    let mut commands = Vec::new();
-    for (path, text) in guides() {
-        let page = path.file_name().unwrap().to_string_lossy();
-        for line in code(&text) {
-            for words in piped(line.trim_start_matches("$ ")) {
-                // Variables that are set for the command alone.
-                let set = words.iter().take_while(|word| word.contains('=')).count();
-                if words.get(set).is_some_and(|word| word == "omnitrace") {
-                    let page = page.clone().into_owned();
-                    let words = words[set..].to_vec();
-                    commands.push(Line { page, words });
-                }
-            }
-        }
+/// All lines of shell.
+pub(crate) fn lines() -> Vec<Line> {
+    let (blocks, spans) = all_code();
+    let in_blocks = (blocks.iter())
+        .flat_map(|block| {
+            let lines = typed(block).into_iter();
+            lines.map(move |line| (&block.page, line))
+        })
+        .map(|(page, line)| Line {
+            page: page.clone(),
+            commands: piped(&line),
+            in_prose: false,
+        });
+    // What is left out there is no command.
+    let is_command = |(_, span): &&(String, String)| {
+        ["omnitrace ", "curl ", "worker-example "]
+            .iter()
+            .any(|program| span.starts_with(program))
+            && !span.contains('…')
+    };
+    let in_prose = spans.iter().filter(is_command).map(|(page, span)| Line {
+        page: page.clone(),
+        commands: piped(span),
+        in_prose: true,
+    });
+    in_blocks.chain(in_prose).collect()
+}
+
+/// Targets of requests, by page: those of `curl`, of blocks of requests, and those that sentences name.
+pub(crate) fn requests() -> Vec<(String, String)> {
+    let (blocks, spans) = all_code();
+    let in_blocks = (blocks.into_iter())
+        .filter(|block| block.language == "http")
+        .flat_map(|block| {
+            let lines = block.lines.into_iter();
+            lines.map(move |line| (block.page.clone(), line))
+        });
+    let named = in_blocks.chain(spans).filter_map(|(page, text)| {
+        let target = text.strip_prefix("GET ")?;
+        Some((page, target.to_owned()))
+    });
+    // Those of sentences ask workers and collectors.
+    let curl = (lines().into_iter())
+        .filter(|line| !line.in_prose && program(&line.commands[0]) == Some("curl"))
+        .map(|line| {
+            let url = line.commands[0]
+                .iter()
+                .find_map(|word| word.split_once("://"));
+            let (_, after) = url.unwrap();
+            (line.page, after[after.find('/').unwrap()..].to_owned())
+        });
+    named.chain(curl).collect()
+}
+
+/// What a filter of `jq` finds, as the guides have them: names of fields, `[]` for each of a list; what it chooses
+/// among them is not looked at.
+pub(crate) fn filtered(value: &Value, filter: &str) -> Vec<Value> {
+    let filter = filter.split(" |").next().unwrap_or(filter);
+    let mut found = vec![value.clone()];
+    for part in filter.split('.').filter(|part| !part.is_empty()) {
+        let name = part.trim_end_matches("[]");
+        found = (found.iter().map(|value| value[name].clone()))
+            .flat_map(|value| match value {
+                Value::Array(values) if name != part => values,
+                value => vec![value],
+            })
+            .filter(|value| !value.is_null())
+            .collect();
     }
-    commands
+    found
+}
+
+/// How many of the words set variables for the command alone.
+fn assignments(words: &[String]) -> usize {
+    let is_set = |word: &&String| {
+        let name = word.split_once('=').map_or("", |(name, _)| name);
+        !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || "_0123456789".contains(c))
+    };
+    words.iter().take_while(is_set).count()
+}
+
+/// The program of a command, without its folder; none where variables are set and nothing is called.
+pub(crate) fn program(words: &[String]) -> Option<&str> {
+    let word = words.get(assignments(words))?;
+    Some(word.rsplit('/').next().unwrap_or(word))
 }
 
 #[tokio::test]
 async fn every_command_of_the_guides_is_one_and_those_of_a_store_work() {
-    let commands = commands();
-    assert!(commands.len() > 15, "{}", commands.len());
     let database = Database::full().await;
-    for Line { page, words } in commands {
-        let told = words.join(" ");
-        // `--help` and `--version` end the reading of arguments too.
-        if let Err(error) = Cli::try_parse_from(&words)
-            && error.use_stderr()
-        {
-            panic!("{page}: {told}\n{error}");
-        }
-        if words
-            .get(1)
-            .is_some_and(|command| RUN.contains(&&**command))
-        {
+    let listed = json(database.stdout(&["list", "--json"]).as_bytes());
+    let mut ours = 0;
+    for line in lines() {
+        let page = &line.page;
+        for (at, words) in line.commands.iter().enumerate() {
+            if program(words) != Some("omnitrace") {
+                continue;
+            }
+            ours += 1;
+            let words = &words[assignments(words)..];
+            let told = words.join(" ");
+            match Cli::try_parse_from(words) {
+                Ok(_) => {}
+                // `--help` and `--version` end the reading of arguments too.
+                Err(error) if !error.use_stderr() => {}
+                Err(error) if line.in_prose && lacks_something(error.kind()) => continue,
+                Err(error) => panic!("{page}: {told}\n{error}"),
+            }
             let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+            if !RUN.contains(&args[0]) {
+                continue;
+            }
             let output = database.command(&args).output().unwrap();
             // 1 is what a command found; 2 would be a wrong argument.
             assert!(
@@ -126,8 +286,118 @@ async fn every_command_of_the_guides_is_one_and_those_of_a_store_work() {
                 "{page}: {told}\n{}",
                 String::from_utf8_lossy(&output.stderr)
             );
+            let next = line.commands.get(at + 1);
+            if let Some(jq) = next.filter(|words| program(words) == Some("jq")) {
+                let filter = jq.last().unwrap();
+                // Nothing of these runs is of the last hour.
+                let printed = Some(json(&output.stdout)).filter(|values| !values.is_empty());
+                let printed = printed.as_ref().unwrap_or(&listed);
+                let found = printed
+                    .iter()
+                    .any(|value| !filtered(value, filter).is_empty());
+                assert!(found, "{page}: {told}: {filter} finds nothing");
+            }
         }
     }
+    assert!(ours > 120, "{ours}");
+}
+
+/// Values, one after the other.
+fn json(bytes: &[u8]) -> Vec<Value> {
+    let values = serde_json::Deserializer::from_slice(bytes).into_iter();
+    values.collect::<Result<_, _>>().unwrap()
+}
+
+fn lacks_something(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+#[test]
+fn every_program_of_the_guides_is_known_and_the_files_that_it_is_given_are_there() {
+    let folders = [root(), root().join("deploy")];
+    for Line { page, commands, .. } in lines() {
+        for words in commands {
+            let Some(program) = program(&words) else {
+                continue;
+            };
+            let known =
+                program == "omnitrace" || ELSEWHERE.contains(&program) || OTHERS.contains(&program);
+            assert!(known, "{page}: {program} of {words:?}");
+            if program == "cargo" {
+                let task = words
+                    .iter()
+                    .any(|word| word == "xtask" || word == "install");
+                assert!(task, "{page}: {words:?}");
+            }
+            for word in &words {
+                let path = word.rsplit('=').next().unwrap_or(word);
+                let path = path.split('*').next().unwrap_or(path);
+                let Some((folder, _)) =
+                    path.split_once('/').filter(|(first, _)| *first != "target")
+                else {
+                    continue;
+                };
+                let of = folders
+                    .iter()
+                    .find(|of| !folder.is_empty() && of.join(folder).is_dir());
+                if let Some(of) = of {
+                    assert!(of.join(path).exists(), "{page}: {word}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_block_of_the_guides_is_in_a_language_that_is_read() {
+    let (blocks, _) = all_code();
+    for Block {
+        page,
+        language,
+        lines,
+    } in blocks
+    {
+        assert!(
+            LANGUAGES.contains(&language.as_str()),
+            "{page}: {language:?}"
+        );
+        if language == "json" {
+            let parsed = serde_json::from_str::<Value>(&lines.join("\n"));
+            assert!(parsed.is_ok(), "{page}: {parsed:?}");
+        }
+        if language == "http" {
+            assert!(
+                lines.iter().all(|line| line.starts_with("GET /")),
+                "{page}: {lines:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_value_that_the_guides_set_is_allowed() {
+    let (blocks, _) = all_code();
+    let mut set = 0;
+    for block in blocks {
+        // Spans are sent where a guide names a place for them.
+        let mut variables: BTreeMap<String, OsString> =
+            [("TELEMETRY_ENABLED", "true"), ("TELEMETRY_BACKEND", "otel")]
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .into();
+        for words in typed(&block).iter().map(|line| piped(line).swap_remove(0)) {
+            for word in &words[..assignments(&words)] {
+                let (name, value) = word.split_once('=').unwrap();
+                variables.insert(name.to_owned(), value.into());
+                set += 1;
+            }
+        }
+        let (_, findings) = Settings::from_vars(&|name| variables.get(name).cloned());
+        assert!(findings.is_empty(), "{}: {findings:?}", block.page);
+    }
+    assert!(set > 20, "{set}");
 }
 
 /// Names of variables of ours, and of OpenTelemetry's that we read.
@@ -184,6 +454,12 @@ fn lines_are_read_as_a_shell_does() {
             &["jq", "."],
         ]
     );
-    let page = "```\na \\\n b\nc\n```\nd\n```rust\ne\n```";
-    assert_eq!(code(page), ["a  b", "c"]);
+    let page = "a `b\n c` d\n```sh\na \\\n b\nc\n```\n```console\n$ d\ne\n```";
+    let (blocks, spans) = code("page", page);
+    assert_eq!(spans, ["b  c"]);
+    let typed: Vec<Vec<String>> = blocks.iter().map(typed).collect();
+    assert_eq!(typed, [vec!["a b", "c"], vec!["d"]]);
+    let value = serde_json::json!({ "a": [{ "b": 1 }, { "c": 2 }] });
+    assert_eq!(filtered(&value, ".a[].b | select(. > 0)"), [1]);
+    assert!(filtered(&value, ".a.b").is_empty());
 }

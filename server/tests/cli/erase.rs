@@ -90,6 +90,36 @@ async fn a_dry_run_says_what_would_go_and_yes_does_it() {
 }
 
 #[tokio::test]
+async fn what_was_switched_for_a_tenant_goes_with_it() {
+    let database = of_users().await;
+    let set = [
+        "set",
+        "recording",
+        "false",
+        "--reason",
+        "asked",
+        "--by",
+        "ann",
+    ];
+    database.stdout(&[&set[..], &["--tenant", "acme"]].concat());
+    database.stdout(&[&set[..], &["--type", "OrderWorkflow"]].concat());
+    let history = || database.stdout(&["switches", "history", "--json"]);
+    assert!(history().contains(&hash("acme")));
+    let acme = ["erase", "--tenant", "acme"];
+    let would = database.stdout(&acme);
+    assert!(would.contains("1 × change of a switch"), "{would}");
+    let done = database.stdout(&[&acme[..], &["--yes", "--json"]].concat());
+    assert_eq!(json(&done)["switches"], 1);
+    let left = history();
+    assert!(
+        !left.contains(&hash("acme")) && left.contains("OrderWorkflow"),
+        "{left}"
+    );
+    let kept = json(&database.stdout(&["erase", "--list", "--json"]));
+    assert_eq!(kept["switches"], 1);
+}
+
+#[tokio::test]
 async fn another_hash_key_is_told_from_a_user_who_is_not_there() {
     let database = of_users().await;
     let output = database

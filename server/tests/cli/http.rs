@@ -8,6 +8,7 @@ mod executions;
 mod export;
 mod fuzz;
 mod guard;
+mod guides;
 mod jwt;
 mod reference;
 mod run;

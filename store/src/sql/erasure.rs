@@ -8,7 +8,7 @@ use super::columns::{Columns, RUN_KEY, key_values};
 use super::retention::strip_tenant;
 use super::statement::{Statement, Value};
 use super::write::lock_existing;
-use super::{Job, Reads, Tables, Values, tokens};
+use super::{Job, Reads, Tables, Values, switches, tokens};
 use crate::erasure::{
     Erasable, EraseStep, Erasure, ErasureRequest, Subject, run_hash, workflow_hash,
 };
@@ -151,17 +151,19 @@ impl Job for Step<'_> {
             lock_existing(tables, runs.iter()).await?;
             let events = forget(tables, &keys).await?;
             let runs = runs.len() as u64;
-            self.count(tables, [runs, events, 0]).await?;
+            self.count(tables, [runs, events, 0, 0]).await?;
             return Ok(EraseStep::Rows { runs, events });
         }
         if let Subject::Tenant(tenant) = &self.request.subject {
             let hours = strip_tenant(tables, self.id).await?;
             if hours > 0 {
-                self.count(tables, [0, 0, hours]).await?;
+                self.count(tables, [0, 0, hours, 0]).await?;
                 return Ok(EraseStep::Hours(hours));
             }
             if self.request.namespace.is_none() {
                 tokens::forget_tenant(tables, tenant).await?;
+                let switches = switches::forget_tenant(tables, tenant).await?;
+                self.count(tables, [0, 0, 0, switches]).await?;
             }
         }
         let sql = format!(
@@ -267,12 +269,13 @@ impl Step<'_> {
         tables.over(vec![of], sql).await
     }
 
-    async fn count<T: Tables>(&self, tables: &mut T, counts: [u64; 3]) -> Result<(), sqlx::Error> {
+    async fn count<T: Tables>(&self, tables: &mut T, counts: [u64; 4]) -> Result<(), sqlx::Error> {
         let sql = "UPDATE omnitrace_erasures SET runs = runs + t.r, events = events + t.e, \
-                   hours = hours + t.h FROM t WHERE omnitrace_erasures.id = t.i";
+                   hours = hours + t.h, switches = switches + t.s FROM t \
+                   WHERE omnitrace_erasures.id = t.i";
         let mut row = vec![Value::text(self.id)];
         row.extend(counts.map(|n| Value::Int(i64::try_from(n).ok())));
-        let columns = ["i", "r", "e", "h"];
+        let columns = ["i", "r", "e", "h", "s"];
         tables.with_rows(&columns, vec![row], sql).await.map(drop)
     }
 }
@@ -372,6 +375,12 @@ pub(crate) async fn count<S: Reads>(
                 tenants.is_some_and(|tenants| tenants.contains(tenant))
             };
             found.tokens = tokens.iter().filter(names).count() as u64;
+            let mut query =
+                Statement::new("SELECT count(*) FROM omnitrace_switches WHERE tenant_id = ");
+            query.value(Value::text(tenant));
+            if let Some(row) = store.fetch(query).await?.first() {
+                found.switches = Columns::new(row).take()?;
+            }
         }
     }
     Ok(found)
@@ -381,7 +390,7 @@ pub(crate) async fn count<S: Reads>(
 pub(crate) async fn all<S: Reads>(store: &S) -> Result<Vec<Erasure>, ReadError> {
     let query = Statement::new(
         "SELECT id, kind, subject, namespace, erased_before, done_at, done_by, reason, runs, events, \
-         hours FROM omnitrace_erasures ORDER BY erased_before, id",
+         hours, switches FROM omnitrace_erasures ORDER BY erased_before, id",
     );
     (store.fetch(query).await?.iter())
         .map(|row| {
@@ -398,6 +407,7 @@ pub(crate) async fn all<S: Reads>(store: &S) -> Result<Vec<Erasure>, ReadError> 
                 runs: c.take()?,
                 events: c.take()?,
                 hours: c.take()?,
+                switches: c.take()?,
             })
         })
         .collect()

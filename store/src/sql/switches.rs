@@ -51,6 +51,18 @@ impl Job for Add<'_> {
     }
 }
 
+/// Takes out what was ever switched for a tenant; reports how many changes that were.
+pub(super) async fn forget_tenant<T: Tables>(
+    tables: &mut T,
+    tenant: &str,
+) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM omnitrace_switches WHERE tenant_id IN (SELECT tenant FROM t) \
+               RETURNING revision";
+    let of = vec![vec![Value::text(tenant)]];
+    let gone = tables.with_rows(&["tenant"], of, sql).await?;
+    Ok(gone.len() as u64)
+}
+
 /// The last changes.
 pub(crate) async fn read<S: Reads>(store: &S) -> Result<Vec<SwitchRow>, ReadError> {
     let mut query = Statement::new(

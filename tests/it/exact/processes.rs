@@ -1,20 +1,18 @@
-//! Workers in processes of their own, which can be killed: this binary, started again.
+//! Workers in processes of their own, some of which are killed.
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::{Child as System, Command, Stdio};
 use std::time::Duration;
 
 use omnitrace::OmniTrace;
 use omnitrace::history::{Healer, Server};
 use omnitrace_store::row::{EventRow, Phase, Source, Status};
 use omnitrace_store::{OpenOptions, Store};
-use omnitrace_tests::{
-    NAMESPACE, RunningWorker, client_with, database, eventually, settings, unique,
-};
-use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
+use omnitrace_tests::{NAMESPACE, database, eventually, settings, unique};
+use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 
 use super::stage::{Layout, Recorded, Stage, activities, recorded, stored, workflows};
+use crate::process::{self, Process};
 
 /// What a process serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,39 +34,14 @@ const ROLE: &str = "OMNITRACE_TEST_SERVE_ROLE";
 const QUEUE: &str = "OMNITRACE_TEST_SERVE_QUEUE";
 const FOLDER: &str = "OMNITRACE_TEST_SERVE_FOLDER";
 
-/// A worker in a process of its own. It ends well when its standard input does, as when the test
-/// that started it dies.
-pub(super) struct Process {
-    system: System,
-}
-
-impl Process {
-    pub(super) fn start(role: Role, queue: &str, folder: &Path) -> Self {
-        let system = Command::new(std::env::current_exe().expect("this binary"))
-            .args(["--exact", "exact::processes::serve", "--ignored"])
-            .env(ROLE, role.name())
-            .env(QUEUE, queue)
-            .env(FOLDER, folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        Self {
-            system: system.expect("a process"),
-        }
-    }
-
-    /// Stops it, and waits until it has stored everything.
-    pub(super) fn stop(mut self) {
-        drop(self.system.stdin.take());
-        let ended = self.system.wait().expect("a process");
-        assert!(ended.success(), "the process ended well: {ended}");
-    }
-
-    /// SIGKILL.
-    fn kill(mut self) {
-        self.system.kill().expect("it runs");
-        self.system.wait().expect("a process");
-    }
+/// Starts one, which records into this folder.
+pub(super) fn start(role: Role, queue: &str, folder: &Path) -> Process {
+    let mut command = process::again("exact::processes::serve");
+    command
+        .env(ROLE, role.name())
+        .env(QUEUE, queue)
+        .env(FOLDER, folder);
+    Process::start(&mut command)
 }
 
 #[test]
@@ -81,26 +54,13 @@ fn serve() {
     ) else {
         return;
     };
-    let tokio = tokio::runtime::Runtime::new().expect("a runtime");
-    tokio.block_on(async {
-        let omnitrace = OmniTrace::start(settings(Path::new(&folder)));
-        let plugin = omnitrace.plugin();
-        let client = client_with(ClientOptions::new(NAMESPACE).plugin(plugin).build()).await;
-        let options = if role == Role::Workflows.name() {
-            workflows(&queue, 100)
-        } else {
-            activities(&queue)
-        };
-        let worker = RunningWorker::start(client, options);
-        let told = tokio::task::spawn_blocking(|| {
-            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
-        });
-        told.await.expect("it waits").expect("standard input");
-        tokio::task::spawn_blocking(move || worker.stop())
-            .await
-            .expect("it stops");
-        let stored = omnitrace.shutdown(Duration::from_secs(20)).await;
-        stored.expect("everything is stored");
+    let options = if role == Role::Workflows.name() {
+        workflows(&queue, 100)
+    } else {
+        activities(&queue)
+    };
+    process::serve(NAMESPACE, options, async || {
+        OmniTrace::start(settings(Path::new(&folder)))
     });
 }
 
@@ -124,9 +84,8 @@ async fn a_worker_is_killed_and_another_finishes_its_runs() {
 
     let mut stage = Stage::empty().await;
     let both = [Role::Workflows, Role::Activities];
-    let start = |stage: &Stage| {
-        both.map(|role| Process::start(role, &stage.queue, stage.recording.folder()))
-    };
+    let start =
+        |stage: &Stage| both.map(|role| start(role, &stage.queue, stage.recording.folder()));
     let killed = start(&stage);
     let mut handles = Vec::new();
     for _ in 0..4 {

@@ -11,9 +11,10 @@ use temporalio_sdk::WorkerOptions;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
 use super::flows;
-use super::processes::{Process, Role};
+use super::processes::{self, Role};
 use super::tools::{Tools, queue_of_activities};
 use crate::history::compare;
+use crate::process::Process;
 
 /// Who serves the workflows and the activities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Stage {
         if layout == Layout::TwoProcesses {
             let folder = stage.recording.folder();
             stage.processes = [Role::Workflows, Role::Activities]
-                .map(|role| Process::start(role, queue, folder))
+                .map(|role| processes::start(role, queue, folder))
                 .into();
         } else {
             let options = change(workflows(queue, layout.cache()));

@@ -32,4 +32,5 @@ mod place;
 mod reconcile;
 mod runs;
 mod switches;
+mod tenant;
 mod wrong;

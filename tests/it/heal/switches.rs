@@ -1,17 +1,22 @@
 //! What is switched in the store is followed by worker processes, with outages of the store in between.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use omnitrace::OmniTrace;
 use omnitrace_store::row::RunRow;
-use omnitrace_tests::{RunningWorker, client_with, eventually, unique};
-use temporalio_client::{Client, ClientOptions};
+use omnitrace_tests::{RunningWorker, eventually, unique};
+use temporalio_client::Client;
 
 use super::place::{Kind, Place};
 use crate::outage::sample;
-use crate::spans::gate::{Gate, Way};
+use crate::process::{self, Process};
+use crate::spans::gate::{self, Gate};
 use crate::workflows;
+
+on_each_database! {
+    two_worker_processes_follow_a_switch_also_after_the_store_was_away;
+}
 
 /// Whatever begins so long after a switch follows it. In microseconds.
 const FOLLOWED: i64 = 10_000_000;
@@ -19,37 +24,28 @@ const FOLLOWED: i64 = 10_000_000;
 const QUEUE: &str = "OMNITRACE_TEST_SWITCHED_QUEUE";
 const NAMESPACE: &str = "OMNITRACE_TEST_SWITCHED_NAMESPACE";
 
-/// A worker in a process of its own, which ends when its standard input does.
+/// A worker in a process of its own.
 struct Worker {
     queue: String,
-    process: Child,
+    process: Process,
 }
 
 impl Worker {
     /// Records no run by its configuration.
     fn start(place: &Place, database_url: &str) -> Self {
         let queue = unique("queue");
-        let process = Command::new(std::env::current_exe().expect("this binary"))
-            .args(["--exact", "heal::switches::serve", "--ignored"])
+        let mut command = process::again("heal::switches::serve");
+        command
             .env(QUEUE, &queue)
             .env(NAMESPACE, &place.namespace)
             .env("OMNITRACE_DATABASE_URL", database_url)
             .env("OMNITRACE_SAMPLE_RATE", "0")
             .env("OMNITRACE_SLOW_MS", "60000")
-            .env("OMNITRACE_SPOOL_PATH", place.folder().join(&queue))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
+            .env("OMNITRACE_SPOOL_PATH", place.folder().join(&queue));
         Self {
             queue,
-            process: process.expect("a process"),
+            process: Process::start(&mut command),
         }
-    }
-
-    fn stop(mut self) {
-        drop(self.process.stdin.take());
-        let ended = self.process.wait().expect("a process");
-        assert!(ended.success(), "{ended}");
     }
 }
 
@@ -59,22 +55,67 @@ fn serve() {
     let (Ok(queue), Ok(namespace)) = (std::env::var(QUEUE), std::env::var(NAMESPACE)) else {
         return;
     };
-    let tokio = tokio::runtime::Runtime::new().expect("a runtime");
-    tokio.block_on(async {
-        let omnitrace = OmniTrace::from_env().await;
-        let plugin = omnitrace.plugin();
-        let client = client_with(ClientOptions::new(namespace).plugin(plugin).build()).await;
-        let worker = RunningWorker::start(client, workflows::worker(&queue));
-        let told = tokio::task::spawn_blocking(|| {
-            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
-        });
-        told.await.expect("it waits").expect("standard input");
-        tokio::task::spawn_blocking(move || worker.stop())
-            .await
-            .expect("it stops");
-        let stored = omnitrace.shutdown(Duration::from_secs(20)).await;
-        stored.expect("everything is stored");
-    });
+    process::serve(&namespace, workflows::worker(&queue), OmniTrace::from_env);
+}
+
+/// What stands between workers and their store, so that it can go away and come back.
+enum Door {
+    /// A gate in front of the server.
+    Gate(Gate),
+    /// Its file is in a folder that is moved.
+    Folder { here: PathBuf, away: PathBuf },
+}
+
+impl Door {
+    /// Makes the store; gives its URL as workers have it.
+    async fn to(place: &mut Place, kind: Kind) -> (Self, String) {
+        let (door, url) = match kind {
+            Kind::Postgres => {
+                let mut url: url::Url = place.url.parse().expect("a URL");
+                let host = url.host_str().expect("a host");
+                let far = format!("{host}:{}", url.port().unwrap_or(5432));
+                let mut gate = Gate::to(&far);
+                gate.set(gate::Way::Through).await;
+                let (host, port) = gate.address.split_once(':').expect("host:port");
+                url.set_host(Some(host)).expect("a host");
+                url.set_port(port.parse().ok()).expect("a port");
+                (Self::Gate(gate), url.to_string())
+            }
+            Kind::Sqlite => {
+                let [here, away] = ["here", "away"].map(|name| place.folder().join(name));
+                std::fs::create_dir(&here).expect("a folder");
+                place.url = in_folder(&here);
+                (Self::Folder { here, away }, place.url.clone())
+            }
+        };
+        assert_eq!(place.run(&["migrate"]).await.code, 0);
+        (door, url)
+    }
+
+    /// The store is away for workers, not for who switches.
+    async fn close(&mut self, place: &mut Place) {
+        match self {
+            Self::Gate(gate) => gate.set(gate::Way::Down).await,
+            Self::Folder { here, away } => {
+                std::fs::rename(&*here, &*away).expect("moved");
+                place.url = in_folder(away);
+            }
+        }
+    }
+
+    async fn open(&mut self, place: &mut Place) {
+        match self {
+            Self::Gate(gate) => gate.set(gate::Way::Through).await,
+            Self::Folder { here, away } => {
+                std::fs::rename(&*away, &*here).expect("moved back");
+                place.url = in_folder(here);
+            }
+        }
+    }
+}
+
+fn in_folder(folder: &Path) -> String {
+    format!("sqlite://{}/omnitrace.db", folder.display())
 }
 
 /// Recorded runs of a worker, the first begun first.
@@ -153,23 +194,11 @@ async fn switch(place: &Place, arguments: &[&str]) -> i64 {
     at
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away() {
-    let place = Place::new(Kind::Postgres).await;
-    let mut url: url::Url = place.url.parse().expect("a URL");
-    let far = format!(
-        "{}:{}",
-        url.host_str().expect("a host"),
-        url.port().unwrap_or(5432)
-    );
-    let mut gate = Gate::to(&far);
-    gate.set(Way::Through).await;
-    let (host, port) = gate.address.split_once(':').expect("host:port");
-    url.set_host(Some(host)).expect("a host");
-    url.set_port(port.parse().ok()).expect("a port");
-    assert_eq!(place.run(&["migrate"]).await.code, 0);
+async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away(kind: Kind) {
+    let mut place = Place::new(kind).await;
+    let (mut door, url) = Door::to(&mut place, kind).await;
 
-    let workers = [0, 1].map(|_| Worker::start(&place, url.as_str()));
+    let workers = [0, 1].map(|_| Worker::start(&place, &url));
     let client = place.client(&[]).await;
     for worker in &workers {
         sample(&client, &worker.queue, 1).await;
@@ -193,7 +222,7 @@ async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away() {
     recording(&place, &client, &workers, set).await;
 
     // The store is away: what was last known holds, and no workflow waits.
-    gate.set(Way::Down).await;
+    door.close(&mut place).await;
     let away = now();
     for worker in &workers {
         sample(&client, &worker.queue, 2).await;
@@ -211,7 +240,7 @@ async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away() {
     for worker in &workers {
         sample(&client, &worker.queue, 1).await;
     }
-    gate.set(Way::Through).await;
+    door.open(&mut place).await;
     let back = now();
     eventually("what was recorded meanwhile is stored", async || {
         for worker in &workers {
@@ -250,7 +279,9 @@ async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away() {
     ]) {
         assert!(words.iter().all(|word| line.contains(word)), "{line}");
     }
-    workers.into_iter().for_each(Worker::stop);
+    for worker in workers {
+        worker.process.stop();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use omnitrace_store::hourly::HOUR;
 use omnitrace_store::row::{Identity, Phase, RunKey, RunRow, SampledBy};
 use omnitrace_store::{
-    AccessScope, Batch, EraseStep, ErasureRequest, OpenOptions, Promotion, PruneStep, Repair,
-    Retention, Scope, Seen, Store, Subject, TokenRow,
+    AccessScope, Batch, EraseStep, ErasureRequest, NewSwitch, OpenOptions, Promotion, PruneStep,
+    Repair, Retention, Scope, Seen, Store, Subject, SwitchName, SwitchScope, TokenRow,
 };
 
 use super::TestStore;
@@ -233,6 +233,30 @@ async fn a_user_that_is_known_only_later_takes_the_run_away() {
 }
 
 #[tokio::test]
+async fn runs_that_were_never_there_are_refused_by_each_of_what_tells_them() {
+    for subject in [
+        Subject::User(ALICE.to_owned()),
+        Subject::Tenant(BOB.to_owned()),
+        Subject::WorkflowId("order-1".to_owned()),
+    ] {
+        let test = TestStore::new().await;
+        erase(&test, &request(subject.clone())).await;
+        let of = |n: usize, user: &str, tenant: &str| {
+            let mut batch = whole(n, user);
+            batch.runs[0].tenant = identity(tenant);
+            batch
+        };
+        let report = test.offer(&of(1, ALICE, BOB)).await;
+        let refused = (report.erased_runs, report.erased_events);
+        assert_eq!(refused, (1, 2), "{subject:?}");
+        // A user's hash tells no tenant, nor the other way round.
+        let report = test.offer(&of(2, BOB, ALICE)).await;
+        let refused = (report.erased_runs, report.erased_events);
+        assert_eq!(refused, (0, 0), "{subject:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_workflow_id_goes_with_rows_that_have_no_run_and_in_one_namespace() {
     let test = TestStore::new().await;
     let mut elsewhere = key(7);
@@ -390,6 +414,56 @@ async fn aggregates_and_tokens_lose_an_erased_tenant() {
     other.offer(&in_hour(1, 0, ALICE)).await;
     prune(&other, FIRST + 2 * HOUR).await;
     assert_eq!(named(&other).await, BTreeSet::from([ALICE.to_owned()]));
+}
+
+#[tokio::test]
+async fn what_was_switched_for_an_erased_tenant_goes_and_the_rest_holds() {
+    let test = TestStore::new().await;
+    let store = &test.store;
+    for (tenant, value) in [
+        (None, Some("0.5")),
+        (Some(ALICE), Some("0")),
+        (Some(BOB), Some("1")),
+        (Some(ALICE), None),
+    ] {
+        let new = NewSwitch {
+            name: SwitchName::SampleRate,
+            scope: SwitchScope {
+                tenant: tenant.map(str::to_owned),
+                ..SwitchScope::default()
+            },
+            value: value.map(str::to_owned),
+            set_by: "ann".to_owned(),
+            reason: String::new(),
+        };
+        store.switch(&new).await.unwrap();
+    }
+    let subject = Subject::Tenant(ALICE.to_owned());
+    let would = async |namespace: Option<&str>| {
+        let would = store.erasable(&subject, namespace).await.unwrap();
+        would.switches
+    };
+    // A switch is for all namespaces, so it stays when only one is erased.
+    assert_eq!((would(Some("default")).await, would(None).await), (0, 2));
+    let everywhere = request(subject.clone());
+    let within = ErasureRequest {
+        namespace: Some("default".to_owned()),
+        ..everywhere.clone()
+    };
+    erase(&test, &within).await;
+    assert_eq!(would(None).await, 2);
+    erase(&test, &everywhere).await;
+    assert_eq!(would(None).await, 0);
+    let switches = store.switches().await.unwrap();
+    let left: Vec<_> = (switches.history().iter())
+        .map(|row| (row.revision, row.scope.tenant.as_deref()))
+        .collect();
+    assert_eq!(left, [(3, Some(BOB)), (1, None)]);
+    let kept = store.erasures().await.unwrap();
+    let kept: Vec<_> = (kept.iter())
+        .map(|erasure| (erasure.namespace.as_deref(), erasure.switches))
+        .collect();
+    assert_eq!(kept, [(Some("default"), 0), (None, 2)]);
 }
 
 #[tokio::test]

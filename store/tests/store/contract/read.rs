@@ -388,7 +388,7 @@ async fn stats_count_rows_and_bytes() {
     })
     .await;
     let stats = test.store.stats().await.unwrap();
-    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 8));
+    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 9));
     assert!(stats.bytes > 4096, "{stats:?}");
 }
 

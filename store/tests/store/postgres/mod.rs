@@ -8,6 +8,7 @@ mod closings;
 mod erasure;
 #[path = "../contract/export.rs"]
 mod export;
+mod guides;
 #[path = "../contract/lease.rs"]
 mod lease;
 #[path = "../contract/merge.rs"]
