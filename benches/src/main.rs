@@ -135,8 +135,10 @@ enum Measure {
     Layer,
     /// Answers of the API with many runs stored
     Api,
-    /// Writes while a store of ninety days is pruned
-    Prune,
+    /// Writes while a store of ninety days is pruned, of SQLite
+    PruneSqlite,
+    /// And of PostgreSQL
+    PrunePostgres,
 }
 
 /// How much is measured.
@@ -284,10 +286,15 @@ async fn measure(run: Run) -> anyhow::Result<()> {
                 let series = api::run(&scale, postgres()?).await?;
                 ("api", series, &api::QUESTIONS[..])
             }
-            Measure::Prune => {
-                progress::measure("prune");
-                let series = prune::run(&scale, postgres()?).await?;
-                ("prune", series, &prune::QUESTIONS[..])
+            Measure::PruneSqlite => {
+                progress::measure("prune-sqlite");
+                let series = prune::run(&scale, database::Kind::Sqlite).await?;
+                ("prune-sqlite", series, &prune::QUESTIONS[..])
+            }
+            Measure::PrunePostgres => {
+                progress::measure("prune-postgres");
+                let series = prune::run(&scale, database::Kind::Postgres(postgres()?)).await?;
+                ("prune-postgres", series, &prune::QUESTIONS[..])
             }
         };
         let report = Report::new(name, &scale, series, questions);

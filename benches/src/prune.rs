@@ -35,8 +35,8 @@ const PACE: Duration = Duration::from_millis(10);
 
 const DAY: Micros = 24 * HOUR;
 
-const ALONE: [&str; 2] = ["sqlite_alone", "postgres_alone"];
-const PRUNING: [&str; 2] = ["sqlite_pruning", "postgres_pruning"];
+const ALONE: &str = "alone";
+const PRUNING: &str = "pruning";
 
 const P50: &str = "write_p50_ms";
 const P99: &str = "write_p99_ms";
@@ -47,69 +47,59 @@ const LIMIT: &str = "limit_ms";
 const LIMIT_MS: f64 = 100.0;
 
 /// What the series is asked.
-pub(crate) const QUESTIONS: [Question; 8] = [
-    longest("SQLite: longest write while pruning / 100 ms", 0),
-    pruning("SQLite: median of a write, pruning / alone", 0, P50),
-    pruning("SQLite: 99 % of writes, pruning / alone", 0, P99),
-    pruning("SQLite: bytes, pruned and vacuumed / before", 0, BYTES).at_most(0.9),
-    longest("PostgreSQL: longest write while pruning / 100 ms", 1),
-    pruning("PostgreSQL: median of a write, pruning / alone", 1, P50),
-    pruning("PostgreSQL: 99 % of writes, pruning / alone", 1, P99),
-    pruning("PostgreSQL: bytes, pruned and vacuumed / before", 1, BYTES).at_most(0.9),
+pub(crate) const QUESTIONS: [Question; 4] = [
+    Question::new(
+        "longest write while pruning / 100 ms",
+        Of::new(PRUNING, MAX),
+        Of::new(PRUNING, LIMIT),
+    )
+    .at_most(1.0),
+    pruning("median of a write, pruning / alone", P50),
+    pruning("99 % of writes, pruning / alone", P99),
+    pruning("bytes, pruned and vacuumed / before", BYTES).at_most(0.9),
 ];
 
-const fn pruning(what: &'static str, at: usize, metric: &'static str) -> Question {
-    let (of, to) = (Of::new(PRUNING[at], metric), Of::new(ALONE[at], metric));
-    Question::new(what, of, to)
-}
-
-const fn longest(what: &'static str, at: usize) -> Question {
-    let (of, to) = (Of::new(PRUNING[at], MAX), Of::new(PRUNING[at], LIMIT));
-    Question::new(what, of, to).at_most(1.0)
+const fn pruning(what: &'static str, metric: &'static str) -> Question {
+    Question::new(what, Of::new(PRUNING, metric), Of::new(ALONE, metric))
 }
 
 /// One round: filling takes minutes, and the distribution is that of thousands of writes.
-pub(crate) async fn run(scale: &Scale, postgres: &str) -> anyhow::Result<Series> {
-    let mut samples = Vec::new();
-    for (at, kind) in [Kind::Sqlite, Kind::Postgres(postgres)]
-        .into_iter()
-        .enumerate()
-    {
-        let database = Database::make(kind).await?;
-        // Whole hours, as they are aggregated.
-        let now = hour_of(jiff::Timestamp::now().as_microsecond());
-        progress::step("filling");
-        fill(&database, now, scale).await?;
-        let before = size(&database).await?;
-        expect(&database).await?;
-        progress::step("writing alone");
-        let alone = writing(&database, async |stop| {
-            tokio::time::sleep(Duration::from_secs(scale.alone_s.into())).await;
-            stop.store(true, Ordering::Relaxed);
-            Ok(())
-        });
-        let mut alone = alone.await?;
-        alone.insert(BYTES, before);
-        samples.push((ALONE[at], alone));
+pub(crate) async fn run(scale: &Scale, kind: Kind<'_>) -> anyhow::Result<Series> {
+    let database = Database::make(kind).await?;
+    // Whole hours, as they are aggregated.
+    let now = hour_of(jiff::Timestamp::now().as_microsecond());
+    progress::step("filling");
+    fill(&database, now, scale).await?;
+    let before = size(&database).await?;
+    expect(&database).await?;
+    progress::step("writing alone");
+    let alone = writing(&database, async |stop| {
+        tokio::time::sleep(Duration::from_secs(scale.alone_s.into())).await;
+        stop.store(true, Ordering::Relaxed);
+        Ok(())
+    });
+    let mut alone = alone.await?;
+    alone.insert(BYTES, before);
 
-        progress::step("pruning");
-        let begun = Instant::now();
-        let url = database.text.clone();
-        let pruning = writing(&database, async |stop| {
-            let pruned = tokio::task::spawn_blocking(move || prune(&url)).await;
-            stop.store(true, Ordering::Relaxed);
-            pruned?
-        });
-        let mut pruning = pruning.await?;
-        pruning.insert("prune_s", begun.elapsed().as_secs_f64());
-        compare(&database).await?;
-        vacuum(&database).await?;
-        pruning.insert(BYTES, size(&database).await?);
-        pruning.insert(LIMIT, LIMIT_MS);
-        samples.push((PRUNING[at], pruning));
-        database.drop().await?;
-    }
-    Ok(Series::of_one_round(samples))
+    progress::step("pruning");
+    let begun = Instant::now();
+    let url = database.text.clone();
+    let pruning = writing(&database, async |stop| {
+        let pruned = tokio::task::spawn_blocking(move || prune(&url)).await;
+        stop.store(true, Ordering::Relaxed);
+        pruned?
+    });
+    let mut pruning = pruning.await?;
+    pruning.insert("prune_s", begun.elapsed().as_secs_f64());
+    compare(&database).await?;
+    vacuum(&database).await?;
+    pruning.insert(BYTES, size(&database).await?);
+    pruning.insert(LIMIT, LIMIT_MS);
+    database.drop().await?;
+    Ok(Series::of_one_round(vec![
+        (ALONE, alone),
+        (PRUNING, pruning),
+    ]))
 }
 
 /// Bytes of all tables, as `doctor` tells.

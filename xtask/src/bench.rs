@@ -42,8 +42,10 @@ pub(crate) enum Measure {
     Ui,
     /// Lists, searches and traces over HTTP with a million runs stored
     Api,
-    /// Writes while a store of ninety days at a thousand runs an hour is pruned
-    Prune,
+    /// Writes while a store of ninety days at a thousand runs an hour is pruned, of SQLite
+    PruneSqlite,
+    /// And of PostgreSQL
+    PrunePostgres,
 }
 
 impl Measure {
@@ -61,7 +63,8 @@ impl Measure {
             Self::Layer => "layer",
             Self::Ui => "ui",
             Self::Api => "api",
-            Self::Prune => "prune",
+            Self::PruneSqlite => "prune-sqlite",
+            Self::PrunePostgres => "prune-postgres",
         }
     }
 
@@ -76,7 +79,7 @@ impl Measure {
     fn wants_postgres(self) -> bool {
         matches!(
             self,
-            Self::Store | Self::Import | Self::Growth | Self::Api | Self::Prune
+            Self::Store | Self::Import | Self::Growth | Self::Api | Self::PrunePostgres
         )
     }
 }
@@ -184,7 +187,8 @@ mod tests {
         assert!(!Measure::Replay.wants_server() && !Measure::Path.wants_server());
         for measure in Measure::value_variants() {
             let name = measure.name();
-            let is_of_databases = ["store", "import", "growth", "prune", "api"].contains(&name);
+            let with_postgres = ["store", "import", "growth", "prune-postgres", "api"];
+            let is_of_databases = with_postgres.contains(&name);
             assert_eq!(measure.wants_postgres(), is_of_databases, "{name}");
         }
     }

@@ -97,6 +97,10 @@ impl Tables for PgConnection {
 
     const NEW_ID: &str = "md5(random()::text || clock_timestamp()::text)";
 
+    async fn once(&mut self, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+        sqlx::query(sql).persistent(false).fetch_all(self).await
+    }
+
     async fn over(
         &mut self,
         rows: Vec<Values<'_>>,

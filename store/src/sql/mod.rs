@@ -70,6 +70,12 @@ pub(crate) trait Tables: Send {
         sql: impl Fn(&str) -> String + Send + Sync,
     ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
 
+    /// Runs a statement that is planned for the numbers that stand in it, and forgotten.
+    fn once(
+        &mut self,
+        sql: &str,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, sqlx::Error>> + Send;
+
     /// Inserts rows in their order, under a clause for conflicts.
     fn insert(
         &mut self,

@@ -359,15 +359,16 @@ impl Job for DropEvents {
     type Report = u64;
 
     async fn run<T: Tables>(&self, tables: &mut T, _: &OpenOptions) -> Result<u64, sqlx::Error> {
+        // PostgreSQL takes a range that it does not know for a part of all runs, and reads all of them.
         let sql = format!(
-            "SELECT {} FROM t JOIN omnitrace_runs r \
-               ON r.phase = 2 AND r.closed_at >= t.a AND r.closed_at < t.b \
-             JOIN omnitrace_events e ON e.namespace = r.namespace \
-               AND e.workflow_id = r.workflow_id AND e.run_id = r.run_id LIMIT {EVENTS}",
-            EVENT_KEY.map(|c| format!("e.{c}")).join(", ")
+            "SELECT {} FROM omnitrace_runs r JOIN omnitrace_events e \
+               ON e.namespace = r.namespace AND e.workflow_id = r.workflow_id AND e.run_id = r.run_id \
+             WHERE r.phase = 2 AND r.closed_at >= {} AND r.closed_at < {} LIMIT {EVENTS}",
+            EVENT_KEY.map(|c| format!("e.{c}")).join(", "),
+            self.hour,
+            self.hour + HOUR,
         );
-        let row = vec![Value::int(self.hour), Value::int(self.hour + HOUR)];
-        let found = tables.with_rows(&["a", "b"], vec![row], &sql).await?;
+        let found = tables.once(&sql).await?;
         let keys = (found.iter())
             .map(|row| {
                 let c = &mut Columns::new(row);
@@ -412,11 +413,12 @@ impl Job for DropRuns {
 
     async fn run<T: Tables>(&self, tables: &mut T, _: &OpenOptions) -> Result<u64, sqlx::Error> {
         let sql = format!(
-            "SELECT r.namespace, r.workflow_id, r.run_id FROM t JOIN omnitrace_runs r \
-             ON r.phase = 2 AND r.closed_at < t.before ORDER BY r.closed_at LIMIT {RUNS}"
+            "SELECT {} FROM omnitrace_runs WHERE phase = 2 AND closed_at < {} \
+             ORDER BY closed_at LIMIT {RUNS}",
+            RUN_KEY.join(", "),
+            self.before,
         );
-        let row = vec![Value::int(self.before)];
-        let found = tables.with_rows(&["before"], vec![row], &sql).await?;
+        let found = tables.once(&sql).await?;
         let runs = (found.iter())
             .map(|row| Columns::new(row).key())
             .collect::<Result<Vec<RunKey>, sqlx::Error>>()?;

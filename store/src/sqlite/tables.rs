@@ -55,6 +55,10 @@ impl Tables for SqliteConnection {
 
     const NEW_ID: &str = "lower(hex(randomblob(16)))";
 
+    async fn once(&mut self, sql: &str) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        sqlx::query(sql).persistent(false).fetch_all(self).await
+    }
+
     async fn over(
         &mut self,
         rows: Vec<Values<'_>>,
