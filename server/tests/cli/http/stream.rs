@@ -226,7 +226,7 @@ fn cut(server: &Server, reason: &str) -> u32 {
 async fn two_hundred_watch_at_once_and_only_those_who_take_nothing_are_cut() {
     const READING: usize = 180;
     const IDLE: usize = 20;
-    const ROWS: i64 = 160;
+    const ROWS: i64 = 80;
     let batch = rows::open_order();
     let mut run = batch.runs[0].clone();
     let server = Server::of(Database::with(&[batch]).await, &[]);
@@ -258,8 +258,8 @@ async fn two_hundred_watch_at_once_and_only_those_who_take_nothing_are_cut() {
             panic!("cut off after {} rows", seen.len());
         }));
     }
-    for from in (0..ROWS).step_by(40) {
-        let rows = large(&run, from..from + 40);
+    for from in (0..ROWS).step_by(20) {
+        let rows = large(&run, from..from + 20);
         store.write(&landed(vec![], rows)).await.unwrap();
     }
     run.status = Status::Completed;
