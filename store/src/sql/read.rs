@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::columns::{Columns, key_values, read_run, run_columns};
+use super::scope::NAMESPACE_NO_INDEX;
 use super::statement::{Statement, Value};
 use super::{Reads, columns, filter, scope};
 use crate::row::{Micros, RunKey, RunRow, Status};
@@ -12,9 +13,6 @@ use crate::store::{AccessScope, OpenRuns, ProcessReport, Promotion, ReadError, R
 
 /// The order of lists of runs.
 pub(super) const NEWEST_FIRST: &str = "start_time DESC, namespace, workflow_id, run_id";
-/// The same of few, such as those of a workflow id. SQLite would rather walk through all runs of a namespace, which
-/// an index has in this order, than sort; an expression is in no index.
-const FEW_NEWEST_FIRST: &str = "start_time + 0 DESC, namespace, workflow_id, run_id";
 
 pub(super) async fn runs<S: Reads>(
     store: &S,
@@ -190,10 +188,10 @@ pub(crate) async fn next_run<S: Reads>(
     allowed: &AccessScope,
 ) -> Result<Option<RunRow>, ReadError> {
     let mut query = select_runs();
-    let previous = ["namespace", "workflow_id", "continued_from_run_id"];
+    let previous = [NAMESPACE_NO_INDEX, "workflow_id", "continued_from_run_id"];
     is_run(&mut query, previous, run);
     scope::within(&mut query, allowed, true);
-    query.push(&format!(" ORDER BY {FEW_NEWEST_FIRST} LIMIT 1"));
+    query.push(&format!(" ORDER BY {NEWEST_FIRST} LIMIT 1"));
     Ok(runs(store, query).await?.pop())
 }
 
@@ -205,11 +203,10 @@ pub(crate) async fn runs_of_workflow<S: Reads>(
     let mut query = select_runs();
     query.push("workflow_id = ").value(Value::text(workflow_id));
     if let Some(namespace) = namespace {
-        query
-            .push(" AND namespace = ")
-            .value(Value::text(namespace));
+        query.push(&format!(" AND {NAMESPACE_NO_INDEX} = "));
+        query.value(Value::text(namespace));
     }
-    query.push(&format!(" ORDER BY {FEW_NEWEST_FIRST}"));
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
     runs(store, query).await
 }
 
@@ -230,7 +227,7 @@ pub(crate) async fn runs_by_run_id<S: Reads>(
 ) -> Result<Vec<RunRow>, ReadError> {
     let mut query = select_runs();
     query.push("run_id = ").value(Value::text(run_id));
-    query.push(&format!(" ORDER BY {FEW_NEWEST_FIRST}"));
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
     runs(store, query).await
 }
 
