@@ -24,14 +24,7 @@ const OF_A_PACKAGE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 pub(crate) fn command(protoc: &Protoc) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // What cargo set for this task would look like a change of the environment to build scripts: they, and
-    // the SDK with them, would be built once more after each build from a shell.
-    for (name, _) in std::env::vars_os() {
-        let is_of_a_package = |name: &str| OF_A_PACKAGE.iter().any(|of| name.starts_with(of));
-        if name.to_str().is_some_and(is_of_a_package) {
-            command.env_remove(name);
-        }
-    }
+    as_from_a_shell(&mut command);
     if let Some(path) = protoc.to_set() {
         command.env("PROTOC", path);
     }
@@ -39,6 +32,17 @@ pub(crate) fn command(protoc: &Protoc) -> Command {
         command.env("CARGO_TERM_PROGRESS_WHEN", "never");
     }
     command
+}
+
+/// Takes off what cargo set for this task. To build scripts it would look like a change of the environment: they,
+/// and the SDK with them, would be built once more after each build from a shell.
+pub(crate) fn as_from_a_shell(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let is_of_a_package = |name: &str| OF_A_PACKAGE.iter().any(|of| name.starts_with(of));
+        if name.to_str().is_some_and(is_of_a_package) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// An error that names the component if cargo's `subcommand` is not installed.

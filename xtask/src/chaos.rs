@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use clap::{Args, FromArgMatches, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use crate::error::Error;
 use crate::tools::postgres::PostgresServer;
@@ -75,13 +75,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What the command does without arguments.
-    pub(crate) fn whole() -> Self {
-        let command = Self::augment_args(clap::Command::new("chaos"));
-        let matches = command.get_matches_from(["chaos"]);
-        Self::from_arg_matches(&matches).expect("every argument has a default")
-    }
-
     /// A small one: shows that all of it works.
     pub(crate) fn small() -> Self {
         Self {
@@ -90,7 +83,7 @@ impl Options {
             outages: 2,
             restarts: 1,
             workers: 2,
-            ..Self::whole()
+            ..crate::defaults()
         }
     }
 }

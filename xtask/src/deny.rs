@@ -12,7 +12,7 @@ use crate::{cargo, process, say};
 const CHECKS: [&str; 4] = ["advisories", "bans", "licenses", "sources"];
 
 /// What is looked at.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Options {
     /// What is checked; everything if nothing is named
     #[arg(value_parser = CHECKS)]

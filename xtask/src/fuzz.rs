@@ -18,9 +18,6 @@ const TARGETS: [&str; 6] = [
     "visibility_query",
 ];
 
-/// Seconds of each, unless `--seconds` says otherwise.
-const SECONDS: u32 = 120;
-
 /// What is fuzzed, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -28,17 +25,8 @@ pub(crate) struct Options {
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
     /// Seconds of each
-    #[arg(long, default_value_t = SECONDS)]
+    #[arg(long, default_value_t = 120)]
     seconds: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            targets: Vec::new(),
-            seconds: SECONDS,
-        }
-    }
 }
 
 /// Runs fuzzers until the first that finds something.
@@ -71,6 +59,7 @@ pub(crate) fn run(host: &Host, options: &Options) -> Result<(), Error> {
             // Those of the task's own cargo.
             .env_remove("CARGO")
             .env_remove("RUSTUP_TOOLCHAIN");
+        cargo::as_from_a_shell(&mut fuzz);
         if let Some(path) = protoc.to_set() {
             fuzz.env("PROTOC", path);
         }

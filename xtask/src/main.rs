@@ -25,7 +25,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use error::Error;
 use tools::{Host, protoc};
@@ -143,6 +143,13 @@ fn run(task: Task) -> Result<(), Error> {
     }
 }
 
+/// The options of a command that is given none: each has a default.
+fn defaults<T: Args>() -> T {
+    let command = T::augment_args(clap::Command::new("defaults"));
+    T::from_arg_matches(&command.get_matches_from(["defaults"]))
+        .expect("what clap has parsed by these arguments it reads by them")
+}
+
 /// Marks what follows `test` as the tests' own, so that neither an option nor a `--` in it is
 /// taken for ours. `test --help` and `test --long` stay ours.
 fn keep_test_arguments(mut arguments: Vec<OsString>) -> Vec<OsString> {
@@ -197,6 +204,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_long_tests_run_has_defaults() {
+        defaults::<chaos::Options>();
+        defaults::<deny::Options>();
+        defaults::<fuzz::Options>();
     }
 
     #[test]

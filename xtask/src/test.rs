@@ -1,20 +1,16 @@
-//! `cargo xtask test`: formatting, lints, the web UI and every test, against one Temporal server and one
-//! PostgreSQL server that are started for all of them. Tests see none of the user's settings.
+//! `cargo xtask test`: formatting, lints, the web UI and every test. Tests see none of the user's settings.
+
+mod servers;
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use servers::{Servers, Wanted};
+
 use crate::error::Error;
-use crate::tools::dev_server::{DevServer, Ui};
-use crate::tools::jaeger::Jaeger;
-use crate::tools::postgres::PostgresServer;
 use crate::tools::protoc::{self, Protoc};
-use crate::tools::server::Server;
-use crate::tools::{
-    Host, cargo_deny, cargo_fuzz, collector, prometheus, python, temporal, toxiproxy,
-};
+use crate::tools::{Host, cargo_deny, cargo_fuzz};
 use crate::{book, cargo, chaos, dashboards, deny, deploy, fuzz, process, say, web};
 
 /// The package whose tests need a Temporal server.
@@ -23,30 +19,6 @@ const INTEGRATION: &str = "omnitrace-tests";
 const ON_JAEGER: [&str; 2] = ["omnitrace-server", INTEGRATION];
 /// The packages whose tests need a PostgreSQL server.
 const ON_POSTGRES: [&str; 2] = ["omnitrace-store", INTEGRATION];
-/// Where the tests find it, as a URL whose role may create databases and roles.
-const POSTGRES_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES";
-/// And the certificate of the authority that vouches for it.
-const AUTHORITY_VARIABLE: &str = "OMNITRACE_TEST_POSTGRES_CA";
-/// Where the tests find the server: `host:port`.
-const SERVER_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL";
-/// And the program, to start more of them.
-const PROGRAM_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_BIN";
-/// Where they find one that serves standalone activities.
-const STANDALONE_VARIABLE: &str = "OMNITRACE_TEST_TEMPORAL_STANDALONE";
-/// Where they find a Jaeger's query API: `host:port`.
-const JAEGER_VARIABLE: &str = "OMNITRACE_TEST_JAEGER";
-/// And where it takes spans, by gRPC and by HTTP.
-const JAEGER_OTLP_VARIABLES: [&str; 2] = ["OMNITRACE_TEST_OTLP_GRPC", "OMNITRACE_TEST_OTLP_HTTP"];
-/// Programs that tests start by themselves: a Collector, those of Prometheus, Toxiproxy, a Python with
-/// Temporal's SDK.
-const COLLECTOR_VARIABLE: &str = "OMNITRACE_TEST_COLLECTOR_BIN";
-const PROMETHEUS_VARIABLES: [&str; 3] = [
-    "OMNITRACE_TEST_PROMETHEUS_BIN",
-    "OMNITRACE_TEST_PROMTOOL_BIN",
-    "OMNITRACE_TEST_ALERTMANAGER_BIN",
-];
-const TOXIPROXY_VARIABLE: &str = "OMNITRACE_TEST_TOXIPROXY_BIN";
-const PYTHON_VARIABLE: &str = "OMNITRACE_TEST_PYTHON_BIN";
 /// Over how many runs memory is compared, when all tests run.
 const RUNS_VARIABLE: (&str, &str) = ("OMNITRACE_TEST_RUNS", "10000");
 /// Settings of the user that must not change what a test sees.
@@ -61,17 +33,13 @@ pub(crate) fn run(host: &Host, arguments: Vec<OsString>, long: bool) -> Result<(
     if arguments.is_empty() {
         return everything(host, &protoc, long);
     }
-    let mut servers = Servers::default();
-    if wants_server(&arguments, INTEGRATION) {
-        servers.temporal = Some(TestServers::start(host)?);
-    }
-    if ON_JAEGER.iter().any(|of| wants_server(&arguments, of)) {
-        servers.jaeger = start_jaeger(host)?;
-    }
-    if ON_POSTGRES.iter().any(|of| wants_server(&arguments, of)) {
-        servers.postgres = start_postgres(host)?;
-    }
-    servers.wait()?;
+    let any = |of: &[&str]| of.iter().any(|of| wants_server(&arguments, of));
+    let wanted = Wanted {
+        temporal: any(&[INTEGRATION]),
+        jaeger: any(&ON_JAEGER),
+        postgres: any(&ON_POSTGRES),
+    };
+    let servers = Servers::start(host, wanted)?;
     let mut tests = test_command(host, &protoc, &servers);
     if selects_everywhere(&arguments) {
         tests.arg("--workspace");
@@ -129,14 +97,17 @@ fn everything(host: &Host, protoc: &Protoc, long: bool) -> Result<(), Error> {
             clippy.args(["--", "-D", "warnings"]);
             run_build(&mut clippy, "checking lints", "cargo clippy")
         })?;
-        let mut servers = Servers::default();
-        let ready = steps.run("servers", || {
-            servers.temporal = Some(TestServers::start(host)?);
-            servers.jaeger = start_jaeger(host)?;
-            servers.postgres = start_postgres(host)?;
-            servers.wait()
+        let mut servers = None;
+        steps.run("servers", || {
+            let wanted = Wanted {
+                temporal: true,
+                jaeger: true,
+                postgres: true,
+            };
+            servers = Some(Servers::start(host, wanted)?);
+            Ok(())
         })?;
-        if ready {
+        if let Some(servers) = servers {
             steps.run("tests", || {
                 let mut tests = test_command(host, protoc, &servers);
                 tests.args(["--workspace", "--no-fail-fast"]);
@@ -148,17 +119,15 @@ fn everything(host: &Host, protoc: &Protoc, long: bool) -> Result<(), Error> {
         }
         steps.run("chaos", || {
             let options = match long {
-                true => chaos::Options::whole(),
+                true => crate::defaults(),
                 false => chaos::Options::small(),
             };
             chaos::run_with(host, protoc, &options)
         })?;
     }
     if long {
-        steps.run("dependencies", || {
-            deny::run(host, &deny::Options::default())
-        })?;
-        steps.run("fuzzers", || fuzz::run(host, &fuzz::Options::default()))?;
+        steps.run("dependencies", || deny::run(host, &crate::defaults()))?;
+        steps.run("fuzzers", || fuzz::run(host, &crate::defaults()))?;
     }
     steps.finish()
 }
@@ -173,58 +142,12 @@ fn run_build(command: &mut Command, doing: &str, what: &str) -> Result<(), Error
     process::expect(status, what)
 }
 
-/// The servers that were started, or given.
-#[derive(Default)]
-struct Servers {
-    temporal: Option<TestServers>,
-    /// `None` too where the caller's own is used, which the tests inherit.
-    jaeger: Option<Jaeger>,
-    postgres: Option<PostgresServer>,
-}
-
-impl Servers {
-    fn wait(&mut self) -> Result<(), Error> {
-        if let Some(temporal) = &mut self.temporal {
-            temporal.wait()?;
-        }
-        self.jaeger.as_mut().map_or(Ok(()), Jaeger::wait_ready)
-    }
-}
-
 fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
     let mut command = cargo::command(protoc);
     for name in host.names().filter(|name| is_hidden(name)) {
         command.env_remove(name);
     }
-    if let Some(temporal) = &servers.temporal {
-        if let Some((server, program)) = &temporal.ours {
-            command
-                .env(SERVER_VARIABLE, server.address())
-                .env(PROGRAM_VARIABLE, program);
-        }
-        if let Some(standalone) = &temporal.standalone {
-            command.env(STANDALONE_VARIABLE, standalone.address());
-        }
-        command.envs(
-            temporal
-                .programs
-                .iter()
-                .map(|(name, program)| (name, program)),
-        );
-    }
-    if let Some(jaeger) = &servers.jaeger {
-        let [grpc, http] = JAEGER_OTLP_VARIABLES;
-        command
-            .env(JAEGER_VARIABLE, jaeger.query())
-            .env(grpc, jaeger.grpc())
-            .env(http, jaeger.http());
-    }
-    if let Some(server) = &servers.postgres {
-        command.env(POSTGRES_VARIABLE, server.url());
-        if let Some(authority) = server.authority() {
-            command.env(AUTHORITY_VARIABLE, authority);
-        }
-    }
+    servers.tell(&mut command);
     command.arg("test");
     command
 }
@@ -233,98 +156,6 @@ fn test_command(host: &Host, protoc: &Protoc, servers: &Servers) -> Command {
 pub(crate) fn is_hidden(name: &str) -> bool {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     starts(&HIDDEN_PREFIXES) && !starts(&KEPT_PREFIXES)
-}
-
-/// The servers that the tests use; they end with the tests. What is not here is the caller's own,
-/// named in the environment, which the tests inherit.
-struct TestServers {
-    ours: Option<(DevServer, PathBuf)>,
-    standalone: Option<Server>,
-    /// Programs that tests start by themselves, by variable.
-    programs: Vec<(&'static str, PathBuf)>,
-}
-
-impl TestServers {
-    /// Starts them and does not wait.
-    fn start(host: &Host) -> Result<Self, Error> {
-        let programs = programs(host)?;
-        let given = |name| host.text(name).map(|address| (name, address));
-        for (name, address) in [SERVER_VARIABLE, STANDALONE_VARIABLE]
-            .into_iter()
-            .filter_map(given)
-        {
-            say::line("temporal", format_args!("server at {address} ({name})"));
-        }
-        // TEMPORAL_ADDRESS is not used: tests do not belong on somebody's server.
-        let program = match host.text(PROGRAM_VARIABLE) {
-            Some(program) => PathBuf::from(program),
-            None => temporal::resolve(host)?,
-        };
-        let standalone = match given(STANDALONE_VARIABLE) {
-            Some(_) => None,
-            None => Some(Server::start(host, program.clone())?),
-        };
-        let ours = match (given(SERVER_VARIABLE), host.text(PROGRAM_VARIABLE)) {
-            (Some(_), Some(_)) => None,
-            _ => Some((
-                DevServer::start(host, program.clone(), Ui::Headless)?,
-                program,
-            )),
-        };
-        Ok(Self {
-            ours,
-            standalone,
-            programs,
-        })
-    }
-
-    fn wait(&mut self) -> Result<(), Error> {
-        if let Some((server, _)) = &mut self.ours {
-            server.wait_ready()?;
-        }
-        self.standalone.as_mut().map_or(Ok(()), Server::wait_ready)
-    }
-}
-
-/// The programs that tests start by themselves, but for those that the caller names.
-fn programs(host: &Host) -> Result<Vec<(&'static str, PathBuf)>, Error> {
-    let lacks = |name: &str| host.text(name).is_none();
-    let mut programs = Vec::new();
-    if lacks(COLLECTOR_VARIABLE) {
-        programs.push((COLLECTOR_VARIABLE, collector::resolve(host)?));
-    }
-    if PROMETHEUS_VARIABLES.into_iter().any(lacks) {
-        let found = prometheus::resolve(host)?;
-        let found = [found.prometheus, found.promtool, found.alertmanager];
-        programs.extend(PROMETHEUS_VARIABLES.into_iter().zip(found));
-    }
-    if lacks(TOXIPROXY_VARIABLE) {
-        programs.push((TOXIPROXY_VARIABLE, toxiproxy::resolve(host)?));
-    }
-    if lacks(PYTHON_VARIABLE) {
-        programs.push((PYTHON_VARIABLE, python::resolve(host)?));
-    }
-    Ok(programs)
-}
-
-fn start_jaeger(host: &Host) -> Result<Option<Jaeger>, Error> {
-    if let Some(address) = host.text(JAEGER_VARIABLE) {
-        say::line("jaeger", format_args!("at {address} ({JAEGER_VARIABLE})"));
-        return Ok(None);
-    }
-    Jaeger::start(host).map(Some)
-}
-
-fn start_postgres(host: &Host) -> Result<Option<PostgresServer>, Error> {
-    if host.text(POSTGRES_VARIABLE).is_some() {
-        // The URL is not shown: it may hold a password.
-        say::line(
-            "postgresql",
-            format_args!("the server in {POSTGRES_VARIABLE}"),
-        );
-        return Ok(None);
-    }
-    PostgresServer::start(host).map(Some)
 }
 
 /// Cargo's own arguments: those before `--`.

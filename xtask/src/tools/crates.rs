@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::{Host, cache, working};
 use crate::error::Error;
-use crate::{process, say};
+use crate::{cargo, process, say};
 
 /// Finds or builds a program of the crate of the same name, with these options of `cargo install`.
 pub(super) fn resolve(
@@ -19,8 +19,8 @@ pub(super) fn resolve(
         Some(found) => found,
         None => cache::get_or_make(host, &format!("{program}-{version}"), |folder| {
             say::line(program, "building it: some minutes, this once");
-            let cargo = host.variable("CARGO").map_or("cargo".into(), PathBuf::from);
-            let mut install = Command::new(cargo);
+            let builder = host.variable("CARGO").map_or("cargo".into(), PathBuf::from);
+            let mut install = Command::new(builder);
             install
                 .args(["install", program, "--version", version, "--locked"])
                 // It has little to do: what an optimised build would save, building it costs more.
@@ -30,6 +30,7 @@ pub(super) fn resolve(
                 .arg(folder)
                 .env("CARGO_TARGET_DIR", folder.join("target"))
                 .current_dir(folder);
+            cargo::as_from_a_shell(&mut install);
             let status = process::run_silent(&mut install, &format!("building {program}"))?;
             process::expect(
                 status,
