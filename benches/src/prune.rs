@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use omnitrace_server::cli::Cli;
-use omnitrace_store::hourly::{BUCKETS_MS, HOUR, hour_of};
+use omnitrace_store::hourly::{BUCKETS_MS, DAY, HOUR, hour_of};
 use omnitrace_store::key::{EventKey, Step};
 use omnitrace_store::row::{EventRow, Identity, Micros, Phase, RunKey, RunRow, Status};
 use omnitrace_store::{Batch, Store};
@@ -33,7 +33,8 @@ const WRITTEN: usize = 5;
 /// Between the beginnings of two writes.
 const PACE: Duration = Duration::from_millis(10);
 
-const DAY: Micros = 24 * HOUR;
+/// Between two looks at who waits for a lock, which a wait is longer than by so much at most.
+const LOOK: Duration = Duration::from_millis(10);
 
 const ALONE: &str = "alone";
 const PRUNING: &str = "pruning";
@@ -41,19 +42,27 @@ const PRUNING: &str = "pruning";
 const P50: &str = "write_p50_ms";
 const P99: &str = "write_p99_ms";
 const MAX: &str = "write_max_ms";
+/// The longest that a write waited for others, as far as the database tells, else for anything.
+const WAITED: &str = "waited_max_ms";
 const BYTES: &str = "bytes";
-/// The longest that a write may wait.
+/// The longest that a write may wait for pruning.
 const LIMIT: &str = "limit_ms";
 const LIMIT_MS: f64 = 100.0;
 
 /// What the series is asked.
-pub(crate) const QUESTIONS: [Question; 4] = [
+pub(crate) const QUESTIONS: [Question; 6] = [
+    Question::new(
+        "longest wait for a lock while pruning / 100 ms",
+        Of::new(PRUNING, WAITED),
+        Of::new(PRUNING, LIMIT),
+    )
+    .at_most(1.0),
     Question::new(
         "longest write while pruning / 100 ms",
         Of::new(PRUNING, MAX),
         Of::new(PRUNING, LIMIT),
-    )
-    .at_most(1.0),
+    ),
+    pruning("longest write, pruning / alone", MAX),
     pruning("median of a write, pruning / alone", P50),
     pruning("99 % of writes, pruning / alone", P99),
     pruning("bytes, pruned and vacuumed / before", BYTES).at_most(0.9),
@@ -124,6 +133,9 @@ fn prune(url: &str) -> anyhow::Result<()> {
         KEPT,
         "--runs-days",
         KEPT,
+        // All of them are compared.
+        "--hourly-days",
+        "none",
     ])?;
     let code = runtime.block_on(omnitrace_server::run(cli));
     // An exit code can't be read, but compared by what it prints.
@@ -145,8 +157,13 @@ async fn writing(
             .build()?;
         runtime.block_on(steadily(&store, &stopped))
     });
+    let waits = watch(database, &stop).await?;
     let done = meanwhile(Arc::clone(&stop)).await;
     stop.store(true, Ordering::Relaxed);
+    let waited = match waits {
+        Some(waits) => Some(waits.await??),
+        None => None,
+    };
     let took = writer.join().ok().context("the writer panicked")??;
     done?;
     let mut ms: Vec<f64> = took
@@ -160,8 +177,38 @@ async fn writing(
         (P99, at(0.99)),
         ("write_p999_ms", at(0.999)),
         (MAX, at(1.0)),
+        // SQLite has one lock, and does not tell who waits for it.
+        (WAITED, waited.unwrap_or(at(1.0))),
+        (
+            "over_limit",
+            ms.iter().filter(|ms| **ms > LIMIT_MS).count() as f64,
+        ),
         ("writes", ms.len() as f64),
     ]))
+}
+
+/// Looks, again and again, how long anyone has waited for a lock; tells the longest wait in milliseconds.
+async fn watch(
+    database: &Database,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<Option<tokio::task::JoinHandle<anyhow::Result<f64>>>> {
+    let Bare::Postgres(mut connection) = database.connect().await? else {
+        return Ok(None);
+    };
+    let stop = Arc::clone(stop);
+    let waits = "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - waitstart)), 0)::float8 * 1000 \
+                 FROM pg_locks WHERE NOT granted";
+    Ok(Some(tokio::spawn(async move {
+        let mut longest = 0.0_f64;
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            let seen: f64 = sqlx::query_scalar(waits).fetch_one(&mut connection).await?;
+            longest = longest.max(seen);
+        }
+        Ok(longest)
+    })))
 }
 
 async fn steadily(store: &Store, stop: &AtomicBool) -> anyhow::Result<Vec<Duration>> {

@@ -60,6 +60,21 @@ fn target(line: &[u8]) -> Vec<u8> {
     target
 }
 
+/// What is percent-encoded, as a server reads it.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let hex = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    while let Some(byte) = text.get(at) {
+        let (byte, length) = match (byte, hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+            _ => (*byte, 1),
+        };
+        bytes.push(byte);
+        at += length;
+    }
+    bytes
+}
+
 /// The answer's status, if it was a request. What is answered must not hold what is hidden from who asks.
 fn ask(api: &Api, target: &[u8], headers: &[(&[u8], &[u8])], hidden: &[&str]) -> Option<u16> {
     let answer = api.get(target, headers)?;
@@ -80,6 +95,19 @@ fn ask(api: &Api, target: &[u8], headers: &[(&[u8], &[u8])], hidden: &[&str]) ->
         let detail = problem["detail"].as_str().expect("a problem has a detail");
         assert!(!detail.is_empty(), "{status}");
         assert!(!detail.contains(char::is_control), "{detail:?}");
+        // It may say again what was asked.
+        let asked: Vec<u8> = [target]
+            .into_iter()
+            .chain(headers.iter().map(|(_, value)| *value))
+            .flat_map(decoded)
+            .collect();
+        let asked = String::from_utf8_lossy(&asked);
+        for hidden in hidden {
+            assert!(
+                asked.contains(hidden) || !body.contains(hidden),
+                "{hidden} in {body}"
+            );
+        }
         return Some(status.as_u16());
     }
     if header("content-type") == Some(b"application/json") {

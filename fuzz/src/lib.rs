@@ -6,7 +6,7 @@ mod api;
 use std::sync::{Arc, LazyLock};
 
 use omnitrace::history::{Ids, Reader, parse};
-use omnitrace::policy::{Content, Policy, PolicySettings};
+use omnitrace::policy::{Content, HashKey, Policy, PolicySettings};
 use omnitrace::store::key::{EventKey, MAX_KEY_BYTES, Step};
 use omnitrace::store::row::EventRow;
 use serde_json::Value;
@@ -28,6 +28,26 @@ pub const TARGETS: &[Target] = &[
 
 static POLICY: LazyLock<Arc<Policy>> =
     LazyLock::new(|| Arc::new(Policy::new(PolicySettings::default())));
+
+/// As it is without settings, and with those that keep more readable.
+static POLICIES: LazyLock<[Arc<Policy>; 3]> = LazyLock::new(|| {
+    let keyed = PolicySettings {
+        hash_key: HashKey::new("a key"),
+        capture_content: true,
+        max_event_bytes: 1024,
+        ..PolicySettings::default()
+    };
+    let by_fields = PolicySettings {
+        allow_fields: vec!["content".to_owned(), "nested".to_owned()],
+        drop_fields: vec!["iban".to_owned()],
+        ..PolicySettings::default()
+    };
+    [
+        POLICY.clone(),
+        Arc::new(Policy::new(keyed)),
+        Arc::new(Policy::new(by_fields)),
+    ]
+});
 
 /// A history in a file: it is refused, or becomes rows whose keys can be read back.
 pub fn history(data: &[u8]) {
@@ -70,33 +90,78 @@ pub fn key(data: &[u8]) {
     assert_eq!(read.to_string(), made);
 }
 
+/// What is planted.
+const SECRET: &str = "Zx9Qv7canary";
+
+/// It in shapes that give it away wherever they stand.
+fn shapes() -> [String; 5] {
+    [
+        format!("Bearer {SECRET}0123456789"),
+        format!("{SECRET}@example.com"),
+        format!("https://bob:{SECRET}@example.com/"),
+        format!("sk-ant-{SECRET}0123456789"),
+        format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----"),
+    ]
+}
+
 /// A payload: what is left of it is small, valid JSON, twice the same, and holds no secret.
 pub fn redaction(data: &[u8]) {
-    const SECRET: &str = "Zx9Qv7canary";
-    let once = POLICY.payload("json/plain", data, Content::Plain).text();
-    assert_small_json(&once);
-    assert_eq!(
-        once,
-        POLICY.payload("json/plain", data, Content::Plain).text()
-    );
-    // Around it, and in it, under names that are dropped.
     let text = String::from_utf8_lossy(data);
-    let inner: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+    if text.contains(SECRET) {
+        return;
+    }
+    for policy in &*POLICIES {
+        for content in [Content::Plain, Content::Model] {
+            redacted(policy, content, &text, data);
+        }
+        // What is cut off is looked at too: the secret comes early, or late.
+        for shape in shapes() {
+            for said in [format!("{shape} {text}"), format!("{text} {shape} {text}")] {
+                let message = policy.error_message(&said);
+                assert!(message.chars().count() <= 300, "{message}");
+                for left in [message, policy.stack(&said)] {
+                    assert!(!left.contains(SECRET), "{left}");
+                }
+            }
+        }
+    }
+}
+
+fn redacted(policy: &Policy, content: Content, text: &str, data: &[u8]) {
+    let left = |encoding: &str, data: &[u8]| {
+        let left = policy.payload(encoding, data, content).text();
+        assert_small_json(&left);
+        assert_eq!(left, policy.payload(encoding, data, content).text());
+        left
+    };
+    for encoding in [
+        "json/plain",
+        "json/protobuf",
+        "binary/plain",
+        "binary/null",
+        text,
+    ] {
+        left(encoding, data);
+    }
+    // Around it, and in it, under names that are dropped, and in text that may stay.
+    let inner: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let whole = serde_json::json!({
-        "password": [SECRET, inner], "note": format!("{text}{SECRET}"), "userApiKey": { "a": SECRET },
+        "password": [SECRET, inner], "userApiKey": { "a": SECRET }, "iban_token": SECRET,
+        "content": shapes().map(|shape| format!("{text} {shape}")),
         "nested": [{ "card_number": SECRET, "x": inner }],
     });
     let payload = whole.to_string();
-    let redacted = POLICY
-        .payload("json/plain", payload.as_bytes(), Content::Plain)
-        .text();
-    assert_small_json(&redacted);
-    assert!(
-        text.contains(SECRET) || !redacted.contains(SECRET),
-        "{redacted}"
-    );
-    let message = POLICY.error_message(&format!("{text} Bearer {SECRET}0123456789"));
-    assert!(message.chars().count() <= 300, "{message}");
+    let note = serde_json::json!({ "note": format!("{text}{SECRET}"), "x": inner }).to_string();
+    for (encoding, payload, is_hidden) in [
+        ("json/plain", &payload, true),
+        ("json/protobuf", &payload, true),
+        ("binary/plain", &payload, true),
+        // Of a model's call it may be what was asked.
+        ("json/plain", &note, matches!(content, Content::Plain)),
+    ] {
+        let left = left(encoding, payload.as_bytes());
+        assert!(!is_hidden || !left.contains(SECRET), "{left}");
+    }
 }
 
 /// Ids in a query to the server: outside of quotes there is nothing of them.

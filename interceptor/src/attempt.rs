@@ -1,25 +1,20 @@
 //! Attempts of activities, and what happens inside them.
 //!
 //! Invariant: an attempt's rows need nothing but the attempt itself, so they can be written by a
-//! process that never saw the workflow. The task-local attempt lets user code record without a
-//! handle; outside an attempt these calls do nothing.
+//! process that never saw the workflow.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use omnitrace_store::ids;
-use omnitrace_store::key::{EventKey, MAX_KEY_BYTES, Step};
+use omnitrace_store::key::{EventKey, Step};
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, RunRow, Source, Status, TRACEPARENT};
-use opentelemetry::trace::{SpanContext, TraceId};
+use opentelemetry::trace::{SpanContext, TraceId, TraceState};
 use serde_json::{Map, Value, json};
 
-use crate::counters::Counter;
 use crate::observe::Failure;
 use crate::policy::{Document, Policy, Redacted, offered_attempt, offered_inner};
 use crate::propagation;
-use crate::queue::{Observation, Queue, Subject};
 use crate::recorder::event_row;
 use crate::switches::Beginning;
 use crate::tracker::{compose, set_usage};
@@ -39,8 +34,11 @@ pub(crate) struct Attempt {
     pub(crate) local: bool,
     /// What the workflow said of sampling; `None` where it said nothing.
     pub(crate) sampled: Option<bool>,
-    /// Its run's trace, 32 hex digits, if the workflow said it.
+    /// Its run's trace, 32 hex digits, if the workflow said it; that of a standalone activity is always
+    /// known.
     pub(crate) trace_id: Option<String>,
+    /// Of its caller, for those that it calls.
+    pub(crate) trace_state: TraceState,
     /// Who called it, if that is a workflow without the plugin: its `traceparent`.
     pub(crate) stranger: Option<String>,
     pub(crate) task_queue: String,
@@ -57,6 +55,10 @@ pub(crate) struct Attempt {
 /// What only a standalone activity has.
 #[derive(Debug)]
 pub(crate) struct Standalone {
+    /// Span of whoever started it, if that said so.
+    pub(crate) caller: Option<String>,
+    /// Whether sampling picks it.
+    pub(crate) recorded: bool,
     pub(crate) first_scheduled_at: Option<Micros>,
     pub(crate) max_attempts: Option<u32>,
 }
@@ -67,11 +69,29 @@ pub(crate) enum AttemptSeen {
     Started,
     Ended {
         at: Micros,
-        /// It ended after its deadline: the server had given it up.
-        late: bool,
+        /// The deadline that it ended after, if it did: the server had given it up.
+        late: Option<Deadline>,
         end: AttemptEnd,
     },
     Inner(Box<InnerEvent>),
+}
+
+/// What the server gives an attempt up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// Of this attempt.
+    StartToClose,
+    /// Of the activity, with all its attempts.
+    ScheduleToClose,
+}
+
+impl Deadline {
+    fn error_type(self) -> &'static str {
+        match self {
+            Self::StartToClose => "TimeoutFailure.StartToClose",
+            Self::ScheduleToClose => "TimeoutFailure.ScheduleToClose",
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -191,11 +211,11 @@ pub(crate) fn rows(
             row.category = policy.category(&attempt.activity_type, usage);
             set_usage(&mut row, usage);
             let mut detail = detail(attempt);
-            if late {
+            if let Some(deadline) = late {
                 // The server had given it up: whatever it brought is not the truth.
                 detail.insert("late_result".to_owned(), json!(row.status.as_str()));
                 row.status = Status::TimedOut;
-                row.error_type = Some("TimeoutFailure.StartToClose".to_owned());
+                row.error_type = Some(deadline.error_type().to_owned());
                 last = false;
             }
             row.data_redacted = compose(&detail, &[("output", output.as_ref())], policy);
@@ -240,8 +260,12 @@ impl Attempt {
             key.attempt = 0;
         }
         let span_id = ids::span_id(&self.run, &key.to_string());
-        let sampled = self.sampled.unwrap_or(true);
-        Some(propagation::context(trace_id, &span_id, sampled))
+        let sampled = match &self.standalone {
+            Some(standalone) => standalone.recorded,
+            None => self.sampled.unwrap_or(true),
+        };
+        let state = self.trace_state.clone();
+        Some(propagation::context(trace_id, &span_id, sampled, state))
     }
 }
 
@@ -300,11 +324,8 @@ fn run_row(
     let standalone = attempt.standalone.as_ref()?;
     let key = attempt.run.clone();
     let mut run = RunRow::new(key);
-    run.trace_id = ids::trace_id(
-        &attempt.run.namespace,
-        &attempt.run.workflow_id,
-        &attempt.run.run_id,
-    );
+    run.trace_id = attempt.trace_id.clone().unwrap_or_default();
+    run.parent_span_id.clone_from(&standalone.caller);
     run.workflow_type.clone_from(&attempt.activity_type);
     run.task_queue.clone_from(&attempt.task_queue);
     run.started_at = standalone.first_scheduled_at;
@@ -354,99 +375,6 @@ fn inner_row(attempt: &Attempt, inner: InnerEvent, policy: &Policy) -> EventRow 
     row
 }
 
-/// The attempt that the current task works on, and where to tell of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Current {
-    pub(crate) attempt: Arc<Attempt>,
-    pub(crate) queue: Queue,
-}
-
-tokio::task_local! {
-    static CURRENT: Current;
-}
-
-impl Current {
-    /// Makes this the current attempt while the future runs.
-    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, future)
-    }
-
-    /// Runs something with the attempt of the current task; nothing outside one.
-    pub(crate) fn with(f: impl FnOnce(&Self)) {
-        // `Err` means: not inside an attempt.
-        let _ = CURRENT.try_with(f);
-    }
-
-    pub(crate) fn record(&self, kind: &str, name: &str, latency: Option<Duration>, data: Value) {
-        let is_kind = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        if !is_kind || self.is_too_long(kind, name) {
-            self.queue.counters().add(Counter::DroppedInvalidKey, 1);
-            return;
-        }
-        let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
-        let told = Told {
-            detail: Map::new(),
-            data,
-            failure: None,
-        };
-        self.tell(n, kind.to_owned(), name.to_owned(), None, latency, told);
-    }
-
-    /// The number of the next event; of one too many nothing is made, and it is counted.
-    pub(crate) fn next(&self) -> Option<u32> {
-        let n = self.attempt.inner.fetch_add(1, Ordering::Relaxed) + 1;
-        if offered_inner(n) {
-            return Some(n);
-        }
-        let told = Told {
-            detail: Map::new(),
-            data: Value::Null,
-            failure: None,
-        };
-        self.tell(n, String::new(), String::new(), None, None, told);
-        None
-    }
-
-    /// Whether an event of this kind and name has no key.
-    fn is_too_long(&self, kind: &str, name: &str) -> bool {
-        // The colons and two numbers are in the key, too.
-        kind.len() + self.attempt.step.as_str().len() + name.len() + 32 > MAX_KEY_BYTES
-    }
-
-    /// Tells of the n-th event. Its kind is one.
-    pub(crate) fn tell(
-        &self,
-        n: u32,
-        kind: String,
-        name: String,
-        parent: Option<String>,
-        latency: Option<Duration>,
-        told: Told,
-    ) {
-        if self.is_too_long(&kind, &name) {
-            self.queue.counters().add(Counter::DroppedInvalidKey, 1);
-            return;
-        }
-        let at = self.queue.now();
-        let data = Document::new(told.data);
-        let size = 256 + name.len() + data.size() + 32 * told.detail.len();
-        self.queue.offer(size, Subject::Row(&self.attempt.run), || {
-            let inner = InnerEvent {
-                n,
-                kind,
-                name,
-                at,
-                latency,
-                parent,
-                detail: told.detail,
-                data,
-                failure: told.failure,
-            };
-            Observation::Attempt(self.attempt.clone(), AttemptSeen::Inner(Box::new(inner)))
-        });
-    }
-}
-
 #[cfg(test)]
 impl Attempt {
     /// The second attempt of a step with the id 7.
@@ -462,6 +390,7 @@ impl Attempt {
             local: false,
             sampled: Some(true),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            trace_state: TraceState::default(),
             stranger: None,
             task_queue: "tools".to_owned(),
             worker: "1@host".to_owned(),
@@ -470,15 +399,5 @@ impl Attempt {
             standalone: None,
             inner: AtomicU32::new(0),
         }
-    }
-}
-
-#[cfg(test)]
-impl Current {
-    /// With a queue of its own.
-    pub(crate) fn of_test(attempt: Attempt) -> (Self, crate::queue::Receiver) {
-        let (queue, items) = Queue::new(usize::MAX, crate::counters::Counters::new());
-        let attempt = Arc::new(attempt);
-        (Self { attempt, queue }, items)
     }
 }

@@ -2,8 +2,8 @@
 //! for axum, hyper and tonic.
 //!
 //! Invariant: request and response pass through unchanged, and nothing is awaited. Of a request its method,
-//! the headers `traceparent`, `tracestate` and `content-length`, and the route that the user names are read;
-//! its path, its query and its body never are.
+//! the headers `traceparent`, `tracestate` and `content-length`, baggage that is passed on, and the route that
+//! the user names are read; its path, its query and its body never are.
 
 use std::fmt;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use tower_service::Service;
 use crate::metrics::Metrics;
 use crate::metrics::names::UNKNOWN;
 use crate::omnitrace::Recording;
-use crate::propagation::{self, Carrier};
+use crate::propagation::{self, BAGGAGE, Carrier};
 use crate::queue::{Observation, Subject};
 use crate::switches::{Beginning, Switchboard};
 use crate::telemetry::{Answer, RequestSeen};
@@ -84,11 +84,15 @@ impl HttpLayer {
             route.truncate(route.floor_char_boundary(MAX_ROUTE_BYTES));
             route
         });
+        let context = match span.is_valid() {
+            true => current.with_remote_span_context(span.clone()),
+            false => current,
+        };
+        let keys = recording.switches.baggage();
+        let baggage = request.headers().get(BAGGAGE).filter(|_| !keys.is_empty());
+        let baggage = baggage.and_then(|baggage| keys.filter(baggage.to_str().ok()?));
         Some(Watch {
-            context: match span.is_valid() {
-                true => current.with_remote_span_context(span.clone()),
-                false => current,
-            },
+            context: propagation::with_baggage(context, baggage),
             seen: Some(RequestSeen {
                 span,
                 parent: parent.map(|parent| parent.span_id()),
@@ -238,7 +242,8 @@ fn own_span(switches: &Switchboard, parent: Option<&SpanContext>) -> SpanContext
     let parent_sampled = parent.map(SpanContext::is_sampled);
     let decided = switches.decide(&trace_id.to_string(), parent_sampled, &Beginning::now());
     let sampled = decided.why().is_some();
-    propagation::context(trace_id, &ids.new_span_id().to_string(), sampled)
+    let state = parent.map(propagation::passed_on).unwrap_or_default();
+    propagation::context(trace_id, &ids.new_span_id().to_string(), sampled, state)
 }
 
 fn carrier(headers: &HeaderMap) -> Carrier {
@@ -321,10 +326,12 @@ mod tests {
         let layer = recording().http_layer();
         let request = Request::builder()
             .header("traceparent", PARENT)
+            .header("tracestate", "vendor=1")
             .body(())
             .expect("a request");
         let span = seen(&layer, request).await;
         assert_eq!(span.trace_id().to_string(), &PARENT[3..35]);
+        assert_eq!(span.trace_state().header(), "vendor=1");
         assert_ne!(span.span_id().to_string(), &PARENT[36..52]);
         assert!(span.is_sampled());
         let alone = seen(&layer, Request::new(())).await;

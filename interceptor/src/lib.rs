@@ -32,6 +32,7 @@ mod attempt;
 mod breaker;
 mod clock;
 mod counters;
+mod current;
 mod http_layer;
 mod layer;
 mod observe;

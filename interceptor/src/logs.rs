@@ -1,15 +1,17 @@
-//! Log lines of `tracing-subscriber` that say which attempt they belong to, and no more of them a second than
-//! a service can bear.
+//! Log lines of `tracing-subscriber` that say which attempt, run or request they belong to, and no more of them
+//! a second than a service can bear.
 //!
-//! Invariant: no span is opened, so nothing comes between the attempt and what it traces; a line outside an
-//! attempt is written as it was.
+//! Invariant: no span is opened, so nothing comes between the attempt and what it traces; a line that belongs to
+//! none of them is written as it was.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use opentelemetry::trace::SpanContext;
+use opentelemetry::Context as OtelContext;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use serde_json::Value;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{Format, Writer};
@@ -17,7 +19,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::attempt::{Attempt, Current};
+use crate::config::Settings;
+use crate::current::{Current, CurrentRun};
 use crate::switches::{Beginning, Switchboard};
 
 /// Lines a second, unless chosen otherwise.
@@ -38,10 +41,9 @@ pub fn dropped_lines() -> u64 {
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;
-/// use tracing_subscriber::filter::LevelFilter;
 ///
 /// # async fn run() {
-/// let level = omnitrace::logs::SwitchedLevel::new(LevelFilter::INFO);
+/// let level = omnitrace::logs::SwitchedLevel::from_env();
 /// let lines = tracing_subscriber::fmt::layer().with_filter(level.clone());
 /// let subscriber = tracing_subscriber::registry().with(lines);
 /// # drop(subscriber);
@@ -62,6 +64,14 @@ impl SwitchedLevel {
             unless_switched,
             switches: Arc::default(),
         }
+    }
+
+    /// The level of the environment that `OMNITRACE_ENV` names (`debug` in `dev`, else `info`), unless another
+    /// one is switched. What is wrong with the variable is logged by
+    /// [`OmniTrace::from_env`](crate::OmniTrace::from_env).
+    pub fn from_env() -> Self {
+        let (settings, _) = Settings::from_env();
+        Self::new(settings.env.default_log_level().into())
     }
 
     pub(crate) fn follow(&self, switches: Switchboard) {
@@ -90,7 +100,10 @@ impl<S> Filter<S> for SwitchedLevel {
 }
 
 /// For JSON lines: `trace_id`, `span_id`, `workflow_id`, `run_id`, `activity` and `attempt` become fields of
-/// each line that is written inside an attempt.
+/// each line that is written inside an attempt; the first four of those of a workflow's own code, the first two
+/// of those under any other span that is current for OpenTelemetry, as that of
+/// [`OmniTrace::http_layer`](crate::OmniTrace::http_layer). Inside an attempt the span is the innermost of its
+/// trace.
 ///
 /// ```
 /// let subscriber = tracing_subscriber::fmt().json().map_event_format(omnitrace::logs::json);
@@ -166,16 +179,14 @@ where
         }
         let coloured = self.coloured.as_ref().filter(|_| writer.has_ansi_escapes());
         let format = coloured.unwrap_or(&self.plain);
-        let mut fields = String::new();
-        Current::with(|current| {
-            fields = match self.shape {
-                Shape::Json => as_json(&current.attempt),
-                Shape::Text => as_text(&current.attempt),
-            };
-        });
-        if fields.is_empty() {
+        let said = said();
+        if said.is_empty() {
             return format.format_event(context, writer, event);
         }
+        let fields = match self.shape {
+            Shape::Json => as_json(&said),
+            Shape::Text => as_text(&said),
+        };
         let mut line = String::new();
         format.format_event(context, Writer::new(&mut line), event)?;
         let body = line.trim_end_matches('\n');
@@ -187,44 +198,64 @@ where
     }
 }
 
-/// What is said of an attempt; its trace only if it is known.
-fn said(attempt: &Attempt) -> [(&'static str, Option<String>); 5] {
-    let context = attempt.context();
-    let of = |id: fn(&SpanContext) -> String| context.as_ref().map(id);
-    [
-        ("trace_id", of(|context| context.trace_id().to_string())),
-        ("span_id", of(|context| context.span_id().to_string())),
-        ("workflow_id", Some(attempt.run.workflow_id.clone())),
-        ("run_id", Some(attempt.run.run_id.clone())),
-        ("activity", Some(attempt.activity_type.clone())),
-    ]
+/// What a line says of where it was written; its trace only if it is known.
+fn said() -> Vec<(&'static str, Value)> {
+    let (mut own, mut run, mut attempt) = (None, None, None);
+    CurrentRun::with(|current| {
+        own = Some(current.context.clone());
+        run = Some(current.key.clone());
+    });
+    Current::with(|current| {
+        let of = &current.attempt;
+        own = of.context();
+        run = Some(of.run.clone());
+        attempt = Some((of.activity_type.clone(), of.attempt));
+    });
+    let current = OtelContext::map_current(|context| context.span().span_context().clone());
+    // A span of another trace is none of the user's inside this one.
+    let is_inside = |own: &SpanContext| own.trace_id() == current.trace_id();
+    let context = match &own {
+        Some(own) if !is_inside(own) => own,
+        _ => &current,
+    };
+    let mut said: Vec<(&'static str, Value)> = Vec::new();
+    if context.is_valid() {
+        said.push(("trace_id", context.trace_id().to_string().into()));
+        said.push(("span_id", context.span_id().to_string().into()));
+    }
+    if let Some(run) = run {
+        said.push(("workflow_id", run.workflow_id.into()));
+        said.push(("run_id", run.run_id.into()));
+    }
+    if let Some((activity, attempt)) = attempt {
+        said.push(("activity", activity.into()));
+        said.push(("attempt", attempt.into()));
+    }
+    said
 }
 
-fn as_json(attempt: &Attempt) -> String {
+fn as_json(said: &[(&'static str, Value)]) -> String {
     let mut fields = String::new();
-    for (name, value) in said(attempt) {
-        if let Some(value) = value {
-            let value = serde_json::Value::from(value);
-            // Writing to a string cannot fail.
-            let _ = write!(fields, "\"{name}\":{value},");
-        }
+    for (name, value) in said {
+        let comma = if fields.is_empty() { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(fields, "{comma}\"{name}\":{value}");
     }
-    let _ = write!(fields, "\"attempt\":{}", attempt.attempt);
     fields
 }
 
-fn as_text(attempt: &Attempt) -> String {
+fn as_text(said: &[(&'static str, Value)]) -> String {
     let mut fields = String::new();
-    for (name, value) in said(attempt) {
-        let Some(value) = value else { continue };
+    for (name, value) in said {
+        let space = if fields.is_empty() { "" } else { " " };
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._:/-".contains(&b);
-        let _ = match value.bytes().all(is_plain) {
-            true => write!(fields, "{name}={value} "),
+        let _ = match value.as_str() {
+            Some(text) if text.bytes().all(is_plain) => write!(fields, "{space}{name}={text}"),
             // Quoted and escaped: an id may hold anything.
-            false => write!(fields, "{name}={value:?} "),
+            Some(text) => write!(fields, "{space}{name}={text:?}"),
+            None => write!(fields, "{space}{name}={value}"),
         };
     }
-    let _ = write!(fields, "attempt={}", attempt.attempt);
     fields
 }
 
@@ -274,6 +305,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+    use crate::attempt::Attempt;
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -303,6 +335,68 @@ mod tests {
         }
     }
 
+    /// A context of this trace.
+    fn context(trace_id: &str) -> OtelContext {
+        let text = format!("00-{trace_id}-00f067aa0ba902b7-01");
+        let context = crate::propagation::context_in(&text).unwrap();
+        OtelContext::new().with_remote_span_context(context)
+    }
+
+    #[tokio::test]
+    async fn a_line_names_the_innermost_span_the_run_or_the_request() {
+        use opentelemetry::trace::FutureExt;
+
+        const SPAN: &str = "00f067aa0ba902b7";
+        let written = Written::default();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .map_event_format(json)
+            .with_writer(written.clone());
+        let guard = tracing::subscriber::set_default(subscriber.finish());
+        let line = async || {
+            tracing::info!("here");
+            let line: Value = serde_json::from_str(&written.take()).unwrap();
+            let text = |name: &str| line[name].as_str().map(str::to_owned);
+            (text("trace_id"), text("span_id"), text("workflow_id"))
+        };
+        let (attempt, _items) = Current::of_test(Attempt::of_test("w"));
+        let own = attempt.attempt.context().unwrap();
+        let (trace, span) = (own.trace_id().to_string(), own.span_id().to_string());
+        let of = |trace: &str, span: &str, id: &str| {
+            (
+                Some(trace.to_owned()),
+                Some(span.to_owned()),
+                Some(id.to_owned()),
+            )
+        };
+        // A user's span inside the attempt, and one that has nothing to do with it.
+        let inner = attempt
+            .clone()
+            .scope(line().with_context(context(&trace)))
+            .await;
+        assert_eq!(inner, of(&trace, SPAN, "w"));
+        let other = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let foreign = attempt.scope(line().with_context(context(other))).await;
+        assert_eq!(foreign, of(&trace, &span, "w"));
+        // A workflow's own code.
+        let run = Arc::new(CurrentRun {
+            key: omnitrace_store::row::RunKey::new("default", "order", "r1"),
+            context: own,
+        });
+        assert_eq!(
+            CurrentRun::scope(run, line()).await,
+            of(&trace, &span, "order")
+        );
+        // A request, and nothing.
+        let request = line().with_context(context(other)).await;
+        assert_eq!(
+            request,
+            (Some(other.to_owned()), Some(SPAN.to_owned()), None)
+        );
+        assert_eq!(line().await, (None, None, None));
+        drop(guard);
+    }
+
     async fn inside(subscriber: impl Subscriber + Send + Sync, attempt: Attempt) {
         let (current, _items) = Current::of_test(attempt);
         let guard = tracing::subscriber::set_default(subscriber);
@@ -323,7 +417,7 @@ mod tests {
             .with_writer(written.clone());
         inside(subscriber.finish(), Attempt::of_test("say \"hi\"\n")).await;
         let text = written.take();
-        let lines: Vec<serde_json::Value> = (text.lines())
+        let lines: Vec<Value> = (text.lines())
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         assert_eq!(lines.len(), 2);

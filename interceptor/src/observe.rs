@@ -71,6 +71,7 @@ pub(crate) enum Job {
         event_id: i64,
         name: String,
         input: Redacted,
+        sender: Sender,
     },
     CancelRequested {
         reason: Redacted,
@@ -80,6 +81,7 @@ pub(crate) enum Job {
         id: String,
         name: String,
         input: Redacted,
+        sender: Sender,
     },
     PatchKnown {
         id: String,
@@ -107,8 +109,21 @@ pub(crate) enum Job {
 impl Job {
     /// Whether a caller sent what is no trace context.
     pub(crate) fn has_malformed_header(&self) -> bool {
-        matches!(self, Self::Initialize(start) if start.malformed_header)
+        match self {
+            Self::Initialize(start) => start.malformed_header,
+            Self::Signal { sender, .. } | Self::Update { sender, .. } => sender.malformed_header,
+            _ => false,
+        }
     }
+}
+
+/// Who sent a signal or an update, if the call said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// Its trace context, as W3C writes it.
+    pub(crate) traceparent: Option<String>,
+    /// What it said is no trace context.
+    pub(crate) malformed_header: bool,
 }
 
 /// Why a run left a worker's cache, as far as it tells what the server accepted.
@@ -156,6 +171,8 @@ pub(crate) struct RunStart {
     pub(crate) parent_sampled: Option<bool>,
     /// Where its caller puts it among traces; `None` if it did not say.
     pub(crate) trace: Option<RunTrace>,
+    /// Whether runs that continue as new go on in their trace, where nobody said anything of it.
+    pub(crate) trace_per_chain: bool,
     /// What its caller said of that is no trace context.
     pub(crate) malformed_header: bool,
 }

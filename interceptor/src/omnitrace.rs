@@ -17,9 +17,8 @@ use crate::metrics::Metrics;
 use crate::policy::{HashKey, Policy, PolicySettings, PriceTable};
 use crate::queue::Queue;
 use crate::recorder::Recorder;
-use crate::sampling::Decision;
 use crate::sdk::{self, ActivityRecorder, OmniTracePlugin, ReplayPlugin, WorkerRecorder};
-use crate::switches::{Beginning, Switchboard};
+use crate::switches::Switchboard;
 use crate::telemetry;
 use crate::writer::{self, Control, Gauges, SpoolOptions, WriterOptions};
 
@@ -27,7 +26,7 @@ use crate::writer::{self, Control, Gauges, SpoolOptions, WriterOptions};
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// The longest workflow id and trace id of a run that is told by hand, as in Temporal.
-const MAX_ID_BYTES: usize = 1000;
+pub(crate) const MAX_ID_BYTES: usize = 1000;
 
 /// How long a start waits for what is switched in the store.
 const FIRST_SWITCHES: Duration = Duration::from_secs(1);
@@ -201,15 +200,12 @@ impl OmniTrace {
     /// Ids of more than 1,000 bytes are refused and counted: the recorder then records nothing.
     pub fn recorder(&self, workflow_id: &str, trace_id: &str) -> Recorder {
         let recording = self.recording.as_ref();
-        let decided = recording.map(|r| r.switches.decide(trace_id, None, &Beginning::now()));
-        let decided = decided.unwrap_or(Decision::Off);
-        let recording = recording.filter(|_| decided != Decision::Off);
-        let mut queue = recording.map(|r| r.queue.clone());
+        let mut of = recording.map(|r| (r.queue.clone(), r.switches.clone()));
         if workflow_id.len().max(trace_id.len()) > MAX_ID_BYTES {
             self.counters.add(Counter::DroppedInvalidKey, 1);
-            queue = None;
+            of = None;
         }
-        Recorder::new(queue, workflow_id, trace_id, decided)
+        Recorder::new(of, workflow_id, trace_id)
     }
 
     /// Reconciles the namespace of a client in the background: runs that were terminated, timed out or

@@ -11,12 +11,13 @@ use omnitrace_store::key::EventKey;
 use omnitrace_store::row::{EventRow, Identity, Micros, Phase, RunKey, RunRow, Status};
 use serde_json::{Map, Value};
 
-use crate::attempt::Current;
 use crate::counters::Counter;
-use crate::omnitrace::DEFAULT_NAMESPACE;
+use crate::current::Current;
+use crate::omnitrace::{DEFAULT_NAMESPACE, MAX_ID_BYTES};
 use crate::policy::{Content, Document, Policy, Redacted};
 use crate::queue::{Observation, Queue, Subject};
 use crate::sampling::Decision;
+use crate::switches::{Beginning, Switchboard};
 use crate::tracker::set_usage;
 
 /// Tells one run by hand. Made by [`crate::OmniTrace::recorder`]; cheap to clone.
@@ -42,8 +43,10 @@ pub struct Recorder {
 #[derive(Clone, Debug)]
 struct Told {
     queue: Queue,
+    switches: Switchboard,
     run: RunKey,
     trace_id: Arc<str>,
+    tenant: Option<Arc<str>>,
     decided: Decision,
 }
 
@@ -52,6 +55,8 @@ struct Told {
 pub(crate) struct Explicit {
     pub(crate) run: RunKey,
     pub(crate) trace_id: Arc<str>,
+    /// Id of its tenant, not hashed.
+    pub(crate) tenant: Option<Arc<str>>,
     /// Made once, with its recorder.
     pub(crate) decided: Decision,
     at: Micros,
@@ -93,6 +98,7 @@ impl Explicit {
         Self {
             run,
             trace_id: Arc::from(""),
+            tenant: None,
             decided: Decision::LeftOut,
             at: 0,
             said: Said::Cleared,
@@ -101,21 +107,63 @@ impl Explicit {
 }
 
 impl Recorder {
-    pub(crate) fn new(
-        queue: Option<Queue>,
-        workflow_id: &str,
-        trace_id: &str,
-        decided: Decision,
-    ) -> Self {
+    pub(crate) fn new(of: Option<(Queue, Switchboard)>, workflow_id: &str, trace_id: &str) -> Self {
         let run_id = ids::explicit_run_id(trace_id);
-        Self {
-            told: queue.map(|queue| Told {
-                queue,
-                run: RunKey::new(DEFAULT_NAMESPACE, workflow_id, run_id),
-                trace_id: trace_id.into(),
-                decided,
-            }),
+        let told = of.map(|(queue, switches)| Told {
+            decided: switches.decide(trace_id, None, &Beginning::now()),
+            queue,
+            switches,
+            run: RunKey::new(DEFAULT_NAMESPACE, workflow_id, run_id),
+            trace_id: trace_id.into(),
+            tenant: None,
+        });
+        Self { told }
+    }
+
+    /// Tells the run in this namespace, in the place of `default`. Call it before anything is told. A name
+    /// that is empty or longer than 1,000 bytes is refused and counted: the recorder then records nothing.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: &str) -> Self {
+        if let Some(told) = &mut self.told {
+            namespace.clone_into(&mut told.run.namespace);
         }
+        self.unless((1..=MAX_ID_BYTES).contains(&namespace.len()))
+    }
+
+    /// Tells whose run it is. The tenant's id is stored as a hash, and goes before that of a memo or a search
+    /// attribute. Call it before anything is told. An id that is empty or longer than 1,000 bytes is refused
+    /// and counted: the recorder then records nothing.
+    ///
+    /// ```
+    /// # async fn example(omnitrace: omnitrace::OmniTrace) {
+    /// let recorder = omnitrace.recorder("nightly-import", "4bf92f3577b34da6a3ce929d0e0e4736");
+    /// let recorder = recorder.with_namespace("imports").with_tenant("acme");
+    /// recorder.record_run_start(None, serde_json::json!({}));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_tenant(mut self, tenant_id: &str) -> Self {
+        if let Some(told) = &mut self.told {
+            told.tenant = Some(tenant_id.into());
+            if told.switches.names_tenants() {
+                let of = told.switches.explicit(Some(tenant_id));
+                told.decided = told.switches.decide(&told.trace_id, None, &of);
+            }
+        }
+        self.unless((1..=MAX_ID_BYTES).contains(&tenant_id.len()))
+    }
+
+    /// This one if what it was told is good.
+    fn unless(mut self, is_good: bool) -> Self {
+        if let Some(told) = self.told.take_if(|_| !is_good) {
+            told.queue.counters().add(Counter::DroppedInvalidKey, 1);
+        }
+        self
+    }
+
+    /// What it tells, unless recording is switched off.
+    fn told(&self) -> Option<&Told> {
+        (self.told.as_ref()).filter(|told| told.decided != Decision::Off)
     }
 
     /// Whether the run is recorded whatever becomes of it. If not, it still is when it fails or is
@@ -144,7 +192,7 @@ impl Recorder {
         data: Value,
     ) {
         let data = Document::new(data);
-        let Some(told) = &self.told else { return };
+        let Some(told) = self.told() else { return };
         match EventKey::parse(key) {
             Ok(key) if key.kind == kind && key.name == name => {
                 self.tell(data.size(), || Said::Event { key, latency, data });
@@ -173,11 +221,12 @@ impl Recorder {
     }
 
     fn tell(&self, bytes: usize, said: impl FnOnce() -> Said) {
-        let Some(told) = &self.told else { return };
+        let Some(told) = self.told() else { return };
         told.queue.offer(256 + bytes, Subject::Row(&told.run), || {
             Observation::Explicit(Box::new(Explicit {
                 run: told.run.clone(),
                 trace_id: told.trace_id.clone(),
+                tenant: told.tenant.clone(),
                 decided: told.decided,
                 at: told.queue.now(),
                 said: said(),
@@ -215,20 +264,19 @@ impl ExplicitRuns {
         let Explicit {
             run,
             trace_id,
+            tenant,
             at,
             said,
             ..
         } = explicit;
+        let new_row = || new_row(&run, &trace_id, tenant.as_deref(), policy);
         match said {
             Said::Started { user_id, input } => {
-                let mut row = new_row(&run, &trace_id, policy);
+                let mut row = new_row();
                 row.started_at = Some(at);
                 let input = policy.document(&input, Content::Plain);
                 row.input_redacted = policy.compose(&[("input", &input)]);
-                row.user = user_id.map(|id| Identity {
-                    rank: 3,
-                    hash: policy.identity(&id),
-                });
+                row.user = user_id.map(|id| told_identity(&id, policy));
                 if self.open.len() < MAX_OPEN {
                     self.open.insert(run, row.clone());
                 }
@@ -239,7 +287,7 @@ impl ExplicitRuns {
                 (Some(row), None)
             }
             Said::Completed { output } => {
-                let mut row = self.close(&run, &trace_id, at, Status::Completed, policy);
+                let mut row = self.close(&run, at, Status::Completed, new_row);
                 let output = policy.document(&output, Content::Plain);
                 row.output_redacted = policy.compose(&[("output", &output)]);
                 (None, Some(row))
@@ -248,7 +296,7 @@ impl ExplicitRuns {
                 error_type,
                 message,
             } => {
-                let mut row = self.close(&run, &trace_id, at, Status::Failed, policy);
+                let mut row = self.close(&run, at, Status::Failed, new_row);
                 row.error_type = Some(policy.error_type(&error_type));
                 row.error_message = Some(policy.error_message(&message));
                 (None, Some(row))
@@ -263,13 +311,12 @@ impl ExplicitRuns {
     fn close(
         &mut self,
         run: &RunKey,
-        trace_id: &str,
         at: Micros,
         status: Status,
-        policy: &Policy,
+        new_row: impl FnOnce() -> RunRow,
     ) -> RunRow {
         let open = self.open.remove(run);
-        let mut row = open.unwrap_or_else(|| new_row(run, trace_id, policy));
+        let mut row = open.unwrap_or_else(new_row);
         row.phase = Phase::Closed;
         row.status = status;
         row.closed_at = Some(at);
@@ -277,8 +324,17 @@ impl ExplicitRuns {
     }
 }
 
-fn new_row(run: &RunKey, trace_id: &str, policy: &Policy) -> RunRow {
+/// An id that somebody told goes before all others.
+fn told_identity(id: &str, policy: &Policy) -> Identity {
+    Identity {
+        rank: 3,
+        hash: policy.identity(id),
+    }
+}
+
+fn new_row(run: &RunKey, trace_id: &str, tenant: Option<&str>, policy: &Policy) -> RunRow {
     let mut row = RunRow::new(run.clone());
+    row.tenant = tenant.map(|id| told_identity(id, policy));
     row.workflow_type.clone_from(&run.workflow_id);
     trace_id.clone_into(&mut row.trace_id);
     "api".clone_into(&mut row.trigger);

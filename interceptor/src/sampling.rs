@@ -61,13 +61,16 @@ pub(crate) struct Lineage<'a> {
     pub(crate) first_execution_run_id: Option<&'a str>,
     pub(crate) continued_from_run_id: Option<&'a str>,
     pub(crate) trigger: &'a str,
+    /// Whether runs that continue as new go on in their trace.
+    pub(crate) trace_per_chain: bool,
 }
 
 impl Lineage<'_> {
-    /// Continue-as-new and cron begin new traces; retries and resets go on in theirs.
+    /// Continue-as-new, unless a chain has one trace, and cron begin new traces; retries and resets go on in
+    /// theirs.
     pub(crate) fn trace_id(&self) -> String {
         let origin = match (self.trigger, self.continued_from_run_id) {
-            ("continue_as_new", Some(before)) => {
+            ("continue_as_new", Some(before)) if !self.trace_per_chain => {
                 let before = RunKey::new(self.namespace, self.workflow_id, before);
                 return ids::continued_trace_id(&before);
             }
@@ -284,6 +287,36 @@ mod tests {
         let mut row = EventRow::new(run(id), key);
         row.data_redacted = Some("x".repeat(bytes));
         row
+    }
+
+    #[test]
+    fn a_run_that_continues_begins_a_trace_unless_its_chain_has_one() {
+        let of = |trigger, trace_per_chain| {
+            let lineage = Lineage {
+                namespace: "default",
+                workflow_id: "w",
+                run_id: "r2",
+                first_execution_run_id: Some("r0"),
+                continued_from_run_id: Some("r1"),
+                trigger,
+                trace_per_chain,
+            };
+            lineage.trace_id()
+        };
+        let chain = ids::trace_id("default", "w", "r0");
+        let before = RunKey::new("default", "w", "r1");
+        assert_eq!(
+            of("continue_as_new", false),
+            ids::continued_trace_id(&before)
+        );
+        assert_eq!(of("continue_as_new", true), chain);
+        for trace_per_chain in [false, true] {
+            assert_eq!(of("retry", trace_per_chain), chain);
+            assert_eq!(
+                of("cron", trace_per_chain),
+                ids::trace_id("default", "w", "r2")
+            );
+        }
     }
 
     #[test]

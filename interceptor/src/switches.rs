@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::config::{DatabaseTarget, Settings};
 use crate::policy::{Policy, PolicySettings};
+use crate::propagation::BaggageKeys;
 
 /// How often the store is asked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ struct Inner {
     sample_rate: f64,
     policy: Arc<Policy>,
     settings: PolicySettings,
+    trace_per_chain: bool,
+    baggage: BaggageKeys,
     known: ArcSwap<Switches>,
     /// Whether the store answered yet, or there is none.
     answered: watch::Sender<bool>,
@@ -100,6 +103,8 @@ impl Switchboard {
             sample_rate: settings.sample_rate,
             policy: Arc::new(Policy::new(policy_settings.clone())),
             settings: policy_settings,
+            trace_per_chain: settings.trace_per_chain,
+            baggage: BaggageKeys::new(&settings.baggage),
             known: ArcSwap::default(),
             answered: watch::Sender::new(settings.database == DatabaseTarget::None),
             policies: Mutex::default(),
@@ -143,6 +148,27 @@ impl Switchboard {
     /// The configured policy.
     pub(crate) fn configured_policy(&self) -> &Arc<Policy> {
         &self.0.policy
+    }
+
+    /// Whether runs that continue as new go on in their trace.
+    pub(crate) fn trace_per_chain(&self) -> bool {
+        self.0.trace_per_chain
+    }
+
+    /// Which baggage is passed on.
+    pub(crate) fn baggage(&self) -> &BaggageKeys {
+        &self.0.baggage
+    }
+
+    /// Of a run that is told by hand, of this tenant.
+    pub(crate) fn explicit(&self, tenant: Option<&str>) -> Beginning {
+        let tenant = tenant.filter(|_| self.names_tenants());
+        Beginning {
+            // Of the present: it has no history that its rows are compared with.
+            at: clock::now(),
+            tenant: tenant.map(|id| self.0.policy.identity(id)),
+            ..Beginning::default()
+        }
     }
 
     fn of<'a>(&'a self, of: &'a Beginning) -> Switched<'a> {

@@ -8,6 +8,7 @@ mod export;
 mod node;
 mod replay;
 mod stats;
+mod sums;
 mod trace;
 mod view;
 
@@ -28,6 +29,7 @@ pub(crate) use event::{Event, Events};
 pub(crate) use export::{Export, csv};
 pub(crate) use replay::{Replay, sentence};
 pub(crate) use stats::{Stats, TypeStats};
+pub(crate) use sums::{DIMENSIONS, Sum, Sums, dimension};
 pub(crate) use trace::{Near, Trace, TraceBackend};
 pub(crate) use view::{Include, View};
 

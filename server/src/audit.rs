@@ -62,6 +62,8 @@ struct Finds {
     counts: BTreeMap<(String, String, String), u64>,
     found: u64,
     texts: u64,
+    /// Why what would leave was not looked through, without what was found.
+    unread: Option<String>,
 }
 
 /// Different counts that are kept.
@@ -152,14 +154,27 @@ async fn look(url: Option<&str>, args: &AuditArgs, now: Timestamp) -> Result<Fin
         counts: BTreeMap::new(),
         found: 0,
         texts: 0,
+        unread: None,
     };
     let bar = progress::rows("auditing");
+    if let Some(folder) = &args.spool {
+        // One that is not there would be as one in which nothing waits.
+        std::fs::read_dir(folder).map_err(file_error(folder))?;
+    }
     let url = database::parse(url)?;
     let since = args.since.map(|since| since.micros(now));
     let store = database::open(&url).await?;
     let done = async {
         tables(&store, since, &mut finds, &bar).await?;
-        leaving(&store, since, now, &mut finds, &bar).await
+        match leaving(&store, since, now, &mut finds, &bar).await {
+            // What was found may be why a row can't be read, and what the error tells.
+            Err(error) if finds.found > 0 => {
+                let said = error.to_string();
+                finds.unread = Some(finds.detector.masked(&said).into_owned());
+                Ok(())
+            }
+            done => done,
+        }
     };
     let done = done.await;
     store.close().await;
@@ -381,6 +396,9 @@ impl Finds {
                 let line = format!("{table}.{column}: {} × {kind}", thousands(*n));
                 text += &(clean(&line) + "\n");
             }
+        }
+        if let Some(why) = &self.unread {
+            text += &(clean(&format!("what would leave was not looked through: {why}")) + "\n");
         }
         text + &format!(
             "{} in {}\n",

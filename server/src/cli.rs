@@ -11,9 +11,10 @@ mod token;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Error, Parser, Subcommand};
 
-pub(crate) use keep::{AuditArgs, Days, EraseArgs, PruneArgs, RetentionArgs};
+pub(crate) use keep::{AuditArgs, Days, EraseArgs, PruneArgs, RetentionArgs, StatsArgs};
 pub(crate) use runs::{ExportArgs, FilterArgs, ListArgs, ShowArgs};
 pub(crate) use serve::{JwtArgs, Listen, ServeArgs};
 pub(crate) use temporal::{BackfillArgs, ImportArgs, ReconcileArgs, SelectionArgs, VerifyArgs};
@@ -51,6 +52,39 @@ pub struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Reads the arguments of this process; what is wrong with them ends it.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let given: Vec<String> = std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            with_tip(error, &given).exit()
+        })
+    }
+}
+
+/// Says how a value is given to an option that takes one after `=` alone.
+fn with_tip(mut error: Error, given: &[String]) -> Error {
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let before = given.windows(2).find(|pair| pair[1] == *value);
+    let option = before.and_then(|pair| pair[0].strip_prefix("--"));
+    let (Some(option), ErrorKind::UnknownArgument) = (option, error.kind()) else {
+        return error;
+    };
+    let wants_equals = |command: &clap::Command| {
+        (command.get_arguments())
+            .any(|argument| argument.get_long() == Some(option) && argument.is_require_equals_set())
+    };
+    if Cli::command().get_subcommands().any(wants_equals) {
+        let tip = format!("write --{option}={value}").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List recorded runs, newest first.
@@ -60,7 +94,12 @@ pub(crate) enum Command {
     /// Serve recorded runs over HTTP, and show them in a browser.
     Serve(ServeArgs),
     /// Make, list and take back tokens that open the API to others than this machine.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  omnitrace token create --name me --tenant '*' --namespace '*'
+  omnitrace token list"
+    )]
     Token(TokenCommand),
     /// Check whether recording works, and say what to do where it does not.
     Doctor(DoctorArgs),
@@ -73,6 +112,8 @@ pub(crate) enum Command {
     /// Find runs that a Temporal server knows otherwise than the store, and put them right, again and
     /// again.
     Reconcile(ReconcileArgs),
+    /// Add up counts, latencies, tokens and cost, also of what was deleted as too old.
+    Stats(StatsArgs),
     /// Delete what is too old, and keep hourly counts, latencies and cost of it.
     Prune(PruneArgs),
     /// Look for anything secret or personal in what is stored and in what would leave.
@@ -82,7 +123,12 @@ pub(crate) enum Command {
     /// Change what is recorded, without a deploy.
     Set(crate::switches::SetArgs),
     /// List what was changed with `set`, and take it back.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  omnitrace switches list
+  omnitrace switches unset sample_rate --env prod --reason 'rollout done'"
+    )]
     Switches(crate::switches::SwitchesCommand),
     /// Send stored runs to a collector, whether or not they were sent before.
     Export(ExportArgs),
@@ -97,8 +143,11 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
     /// Write the manual: its first page to standard output, or every page into a folder.
+    #[command(after_help = "Examples:
+  omnitrace man > omnitrace.1
+  omnitrace man /usr/local/share/man/man1")]
     Man {
-        /// Folder for omnitrace.1, omnitrace-serve.1, …
+        /// Folder for omnitrace.1, omnitrace-serve.1, …; made where there is none.
         #[arg(value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
@@ -130,10 +179,31 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// One that is not zero.
+fn some_duration(text: &str) -> Result<Duration, String> {
+    let some = duration(text)?;
+    match some.is_zero() {
+        true => Err("write more than nothing, as 30s, 5m, 1h or 7d".to_owned()),
+        false => Ok(some),
+    }
+}
+
+/// Text that says something.
+pub(crate) fn filled(text: &str) -> Result<String, &'static str> {
+    match text.trim().is_empty() {
+        true => Err("it is empty"),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// At most so many; 0 is no limit.
+fn number(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "write a whole number, as 50")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_declared_without_contradiction() {

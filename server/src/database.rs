@@ -23,7 +23,7 @@ pub(crate) fn parse(url: Option<&str>) -> Result<DatabaseUrl, CliError> {
     Ok(DatabaseUrl::parse(url, &folder)?)
 }
 
-/// Opens it for reading alone.
+/// Opens it for reading only.
 pub(crate) async fn open(url: &DatabaseUrl) -> Result<Store, CliError> {
     let mut options = as_it_is();
     options.read_only = true;
@@ -41,7 +41,12 @@ pub(crate) fn recording_settings() -> Result<Settings, CliError> {
     }
 }
 
-/// Opens the database for writing, and creates or migrates it as a worker would.
+/// Opens the database for writing; its tables are those that are there.
+pub(crate) async fn open_as_it_is(url: &DatabaseUrl) -> Result<Store, CliError> {
+    Ok(Store::open(url, as_it_is()).await?)
+}
+
+/// Opens the database for writing of what was recorded, and creates or migrates it as a worker would.
 pub(crate) async fn open_for_writing(
     url: Option<&str>,
     settings: &Settings,
@@ -50,10 +55,28 @@ pub(crate) async fn open_for_writing(
 }
 
 /// Its tables as they are: those who record make and change them.
-pub(crate) fn as_it_is() -> OpenOptions {
+fn as_it_is() -> OpenOptions {
     let mut options = OpenOptions::default();
     options.migrate = false;
     options
+}
+
+/// Whether stored rows were made with other settings than these alone: a hash made with another key finds nothing.
+/// Says so, and what to do.
+pub(crate) async fn other_policy(store: &Store, policy: &str) -> Result<Option<String>, CliError> {
+    let policies = store.policies().await?;
+    let ours = policies.iter().any(|(id, _)| id == policy);
+    let others: Vec<&str> = (policies.iter())
+        .map(|(id, _)| id.as_str())
+        .filter(|id| !id.is_empty() && *id != policy)
+        .collect();
+    Ok((!ours && !others.is_empty()).then(|| {
+        format!(
+            "and none was made with this hash key and these rules (policy {policy}; the rows have {}): set \
+             OMNITRACE_HASH_KEY and the other settings as the workers have them",
+            others.join(", ")
+        )
+    }))
 }
 
 /// How long who deletes in many transactions rests between two. Who waits for SQLite's lock looks again after 1, 2,

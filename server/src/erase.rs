@@ -64,17 +64,18 @@ pub(crate) async fn run(url: Option<&str>, args: EraseArgs) -> Result<Answer, Cl
     };
     let request = ErasureRequest {
         subject,
-        namespace: args.namespace,
-        by: args.by,
-        reason: args.reason,
+        namespace: args.namespace.clone(),
+        by: args.by.clone(),
+        reason: args.reason.clone().unwrap_or_default(),
     };
+    let json = args.json;
     let store = match args.yes {
-        true => Store::open(&url, database::as_it_is()).await?,
+        true => database::open_as_it_is(&url).await?,
         false => database::open(&url).await?,
     };
-    let done = erase(&store, &settings, policy.id(), &url, &request, args.yes).await;
+    let done = erase(&store, &settings, policy.id(), &url, &request, args).await;
     store.close().await;
-    Ok(Answer::from(done?.text(&request, args.json)))
+    Ok(Answer::from(done?.text(&request, json)))
 }
 
 async fn erase(
@@ -83,20 +84,28 @@ async fn erase(
     policy: &str,
     url: &DatabaseUrl,
     request: &ErasureRequest,
-    yes: bool,
+    EraseArgs { yes, keep_away, .. }: EraseArgs,
 ) -> Result<Summary, CliError> {
     let found = store
         .erasable(&request.subject, request.namespace.as_deref())
         .await?;
-    if found == Erasable::default() && !matches!(request.subject, Subject::WorkflowId(_)) {
+    let spooled = spooled(settings, url, request)?;
+    let nothing = found == Erasable::default();
+    if nothing && !matches!(request.subject, Subject::WorkflowId(_)) {
         check_key(store, policy).await?;
+    }
+    if nothing && spooled == 0 && yes && !keep_away && !was_erased(store, request).await? {
+        return Err(CliError::Erase(format!(
+            "{}; --keep-away erases all the same what workers still hold of it",
+            nothing_of(request)
+        )));
     }
     let mut summary = Summary {
         dry_run: !yes,
         kind: request.subject.kind(),
         subject: request.subject.hash(),
         found,
-        spooled: spooled(settings, url, request)?,
+        spooled,
         record: None,
     };
     if yes {
@@ -120,20 +129,41 @@ async fn erase(
 
 /// A hash made with another key finds nothing, and would keep nothing away.
 async fn check_key(store: &Store, policy: &str) -> Result<(), CliError> {
-    let policies = store.policies().await?;
-    let ours = policies.iter().any(|(id, _)| id == policy);
-    let others: Vec<&str> = (policies.iter())
-        .map(|(id, _)| id.as_str())
-        .filter(|id| !id.is_empty() && *id != policy)
-        .collect();
-    if ours || others.is_empty() {
-        return Ok(());
+    match database::other_policy(store, policy).await? {
+        None => Ok(()),
+        Some(other) => Err(CliError::Erase(format!(
+            "no row has this id's hash, {other}"
+        ))),
     }
-    Err(CliError::Erase(format!(
-        "no row has this id's hash, and none was made with this hash key and these rules (policy {policy}; \
-         the rows have {}): set OMNITRACE_HASH_KEY and the other settings as the workers have them",
-        others.join(", ")
-    )))
+}
+
+/// Whether there is a record of the same erasure: it goes on, or is done once more.
+async fn was_erased(store: &Store, request: &ErasureRequest) -> Result<bool, CliError> {
+    let (kind, hash) = (request.subject.kind(), request.subject.hash());
+    let erasures = store.erasures().await?;
+    Ok((erasures.iter()).any(|erasure| {
+        (erasure.kind.as_str(), &erasure.subject) == (kind, &hash)
+            && erasure.namespace == request.namespace
+    }))
+}
+
+/// For a person: an id that is not there may be one that was mistyped.
+fn nothing_of(request: &ErasureRequest) -> String {
+    let place = match &request.namespace {
+        Some(namespace) => format!(" in namespace {namespace:?}"),
+        None => String::new(),
+    };
+    let (what, pattern) = match &request.subject {
+        Subject::User(hash) => (format!("user {hash}"), ""),
+        Subject::Tenant(hash) => (format!("tenant {hash}"), ""),
+        Subject::WorkflowId(id) if id.contains('*') => (
+            format!("workflow id {id:?}"),
+            ", and `*` is no pattern in an id",
+        ),
+        Subject::WorkflowId(id) => (format!("workflow id {id:?}"), ""),
+        other => (other.kind().to_owned(), ""),
+    };
+    format!("nothing is stored of {what}{place}{pattern}")
 }
 
 async fn steps(
@@ -222,6 +252,9 @@ impl Summary {
             switches,
             named_by,
         } = self.found;
+        if self.record.is_none() && self.found == Erasable::default() && self.spooled == 0 {
+            return format!("{}\n", clean(&nothing_of(request)));
+        }
         let does = if self.dry_run { "would go" } else { "gone" };
         let mut text = format!(
             "{does}: {} and {} of {} {}\n",
@@ -266,9 +299,23 @@ impl Summary {
 }
 
 fn list(erasures: &[Erasure], json: bool) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(flatten)]
+        erasure: &'a Erasure,
+        erased_before: String,
+        done_at: Option<String>,
+    }
     if json {
-        // Text has no way to fail.
-        let line = |erasure| serde_json::to_string(erasure).unwrap_or_default() + "\n";
+        let line = |erasure: &Erasure| {
+            let line = serde_json::to_value(Line {
+                erasure,
+                erased_before: when::exact(erasure.erased_before),
+                done_at: erasure.done_at.map(when::exact),
+            });
+            // Text and numbers alone; of two fields with one name the last stays.
+            format!("{}\n", line.unwrap_or_default())
+        };
         return erasures.iter().map(line).collect();
     }
     if erasures.is_empty() {
@@ -286,7 +333,7 @@ fn list(erasures: &[Erasure], json: bool) -> String {
         let line = format!(
             "{} {} {}: runs before {}, {done}, by {}, {} and {}{why}",
             erasure.id,
-            erasure.kind,
+            erasure.kind.replace('_', " "),
             erasure.subject,
             when::short(erasure.erased_before),
             erasure.done_by,

@@ -36,6 +36,17 @@ pub(crate) enum CliError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// A folder where files are wanted.
+    #[error("cannot import {0}: it is a folder; name the files in it, as {0}/*.json")]
+    Folder(String),
+    /// A file or folder could not be written.
+    #[error("cannot write {file}: {error}")]
+    Unwritable {
+        /// As the caller named it.
+        file: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// A file is no history.
     #[error("cannot import {file}: {error}")]
     Import {
@@ -44,8 +55,8 @@ pub(crate) enum CliError {
         /// Where.
         error: ImportError,
     },
-    /// A setting is wrong that would make data more private.
-    #[error("nothing is imported: {0}")]
+    /// A setting is wrong, and what it should be cannot be guessed: it would make data more private, or keep it.
+    #[error("nothing is done: {0}")]
     Settings(String),
     /// What is too old is not known, or stays.
     #[error("nothing is deleted: {0}")]
@@ -58,7 +69,7 @@ pub(crate) enum CliError {
     Erase(String),
     /// There is no such run.
     #[error(
-        "no run has the workflow id or run id \"{id}\" in {place}{}",
+        "no run has the workflow id, run id or trace id \"{id}\" in {place}{}",
         near_matches(near)
     )]
     NotFound {
@@ -105,6 +116,9 @@ pub(crate) enum CliError {
     /// There is no such token.
     #[error("no token that is good has the id \"{0}\": `omnitrace token list` shows what there is")]
     NoToken(String),
+    /// There is no such switch.
+    #[error("{0}")]
+    NotSet(String),
     /// The system has no random numbers.
     #[error("cannot make a token: the system gives no random numbers ({0})")]
     Random(String),

@@ -47,6 +47,9 @@ pub(crate) async fn run(args: HealthArgs) -> Result<Answer, CliError> {
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    let text = format!("{address} does not answer: {said}\n");
+    let text = format!(
+        "{address} does not answer: {said}; look at the log of `omnitrace serve`, or name the address that it \
+         listens on with --listen\n"
+    );
     Ok(Answer { text, good: false })
 }

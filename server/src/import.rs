@@ -100,9 +100,12 @@ fn read(file: &Path, args: &ImportArgs, rules: &Rules) -> Result<HistoryRows, Cl
     } else {
         std::fs::read(file)
     };
-    let bytes = bytes.map_err(|error| CliError::File {
-        file: name(file),
-        error,
+    let bytes = bytes.map_err(|error| match file.is_dir() {
+        true => CliError::Folder(name(file)),
+        false => CliError::File {
+            file: name(file),
+            error,
+        },
     })?;
     rows(&bytes, file, args, rules).map_err(|error| CliError::Import {
         file: name(file),

@@ -32,6 +32,7 @@ mod reconcile;
 mod selection;
 mod shell;
 mod show;
+mod stats;
 mod style;
 mod switches;
 mod text;
@@ -90,6 +91,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Man { folder } => shell::man(folder.as_deref()).map(Answer::from),
         Command::Set(args) => switches::set(url, args).await.map(Answer::from),
         Command::Switches(command) => switches::run(url, command).await.map(Answer::from),
+        Command::Stats(args) => stats::run(url, args, now).await.map(Answer::from),
         Command::Export(args) => export::run(url, args, now).await,
     };
     match answer {
@@ -111,6 +113,13 @@ fn print(text: &str) -> Result<(), CliError> {
         Err(error) => Err(CliError::Output(error)),
         Ok(()) => Ok(()),
     }
+}
+
+/// One line on standard error, of what is likely not as it was meant.
+fn warn(text: &str) {
+    let line = text::clean(text);
+    // Nothing is left to be done when even this can't be written.
+    let _ = writeln!(anstream::stderr(), "{} {line}", style::warn("warning:"));
 }
 
 fn fail(error: &CliError) -> ExitCode {

@@ -65,7 +65,11 @@ fn page(
     }
     let mut text = table(runs, columns, now);
     if filter.limit > 0 && runs.len() as u64 >= filter.limit.into() {
-        let note = format!("the newest {} runs; --limit N shows more", runs.len());
+        let newest = match runs.len() {
+            1 => "run".to_owned(),
+            n => format!("{n} runs"),
+        };
+        let note = format!("the newest {newest}; --limit N shows more");
         text.push_str(&format!("{}\n", note.style(style::dim())));
     }
     text

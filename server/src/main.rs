@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use omnitrace_server::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    omnitrace_server::run(Cli::parse()).await
+    omnitrace_server::run(Cli::read()).await
 }

@@ -1,4 +1,5 @@
-//! `omnitrace migrate`: brings a schema up to date, the one command that changes a database.
+//! `omnitrace migrate`: brings a schema up to date. Of the other commands those that fill a store from histories do
+//! so too, as a worker does; the rest takes it as it is.
 
 use omnitrace_store::Store;
 

@@ -16,6 +16,12 @@ pub(crate) fn rows(doing: &'static str) -> ProgressBar {
     styled(bar, "{spinner} {prefix} {pos} rows, {per_sec}")
 }
 
+/// Hours so far: how many there are is not known.
+pub(crate) fn hours(doing: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_prefix(doing);
+    styled(bar, "{spinner} {prefix} {pos} hours, {per_sec}")
+}
+
 /// A line that names the file at hand.
 pub(crate) fn files(number: usize) -> ProgressBar {
     styled(

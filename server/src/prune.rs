@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use omnitrace::config::{Env, FindingKind, Settings};
+use omnitrace_store::hourly::DAY;
 use omnitrace_store::row::Micros;
 use omnitrace_store::{DatabaseUrl, Prunable, PruneError, PruneStep, Retention, Store};
 use serde::Serialize;
@@ -26,9 +27,6 @@ const HELD: Duration = Duration::from_secs(60);
 
 /// Between two times of the server's task.
 const EVERY: Duration = Duration::from_secs(3600);
-
-/// A day in microseconds.
-const DAY: Micros = 24 * 3_600_000_000;
 
 /// What went, or would go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -77,11 +75,17 @@ impl Kept {
     }
 
     fn before(self, now: Micros) -> Retention {
-        let before = |days: Option<u32>| days.map(|days| now - Micros::from(days) * DAY);
+        let before = |at: Micros, days: u32| at - Micros::from(days) * DAY;
+        let (events, runs) = (self.events, self.runs);
+        let [events_before, runs_before] = [events, runs].map(|days| Some(before(now, days?)));
+        // The last rows of an hour are its runs; where those stay, its events.
+        let rows_before = runs_before.or(events_before);
         Retention {
-            events_before: before(self.events),
-            runs_before: before(self.runs),
-            hours_before: before(self.hourly),
+            events_before,
+            runs_before,
+            hours_before: rows_before
+                .zip(self.hourly)
+                .map(|(at, days)| before(at, days)),
         }
     }
 
@@ -116,7 +120,7 @@ pub(crate) async fn run(
             ..Summary::default()
         }
     } else {
-        let store = Store::open(&url, database::as_it_is()).await?;
+        let store = database::open_as_it_is(&url).await?;
         let bar = progress::rows("pruning");
         let summary = prune(&store, database::rest(&url), &retention, &bar).await;
         bar.finish_and_clear();
@@ -140,7 +144,7 @@ pub(crate) async fn forever(url: DatabaseUrl, kept: Kept) {
         ticks.tick().await;
         let retention = kept.before(Timestamp::now().as_microsecond());
         let pruned = async {
-            let store = Store::open(&url, database::as_it_is()).await?;
+            let store = database::open_as_it_is(&url).await?;
             let pruned = prune(
                 &store,
                 database::rest(&url),
@@ -267,5 +271,22 @@ mod tests {
         assert_eq!(days(Env::Prod, &told(None, None)), (Some(14), Some(14)));
         let own = told(Some(Days(Some(3))), Some(Days(None)));
         assert_eq!(days(Env::Prod, &own), (Some(3), None));
+    }
+
+    #[test]
+    fn aggregates_stay_after_the_last_rows_went() {
+        let hours = |events, runs, hourly| {
+            let kept = Kept {
+                events,
+                runs,
+                hourly,
+            };
+            kept.before(1000 * DAY).hours_before.map(|at| at / DAY)
+        };
+        assert_eq!(hours(Some(14), Some(14), Some(90)), Some(896));
+        assert_eq!(hours(Some(14), Some(120), Some(90)), Some(790));
+        assert_eq!(hours(Some(30), Some(7), Some(90)), Some(903));
+        assert_eq!(hours(Some(14), None, Some(90)), Some(896));
+        assert_eq!(hours(Some(14), Some(14), None), None);
     }
 }

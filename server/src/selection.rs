@@ -43,6 +43,11 @@ impl SelectionArgs {
             && self.run_id.is_none()
     }
 
+    /// Whether certain runs are meant, so that finding none is a mistake.
+    pub(crate) fn names_runs(&self) -> bool {
+        self.query.is_some() || self.workflow_id.is_some() || self.run_id.is_some()
+    }
+
     /// Finds the runs.
     pub(crate) async fn find(
         &self,

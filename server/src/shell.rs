@@ -24,8 +24,9 @@ pub(crate) fn man(folder: Option<&Path>) -> Result<String, CliError> {
         rendered.map_err(CliError::Output)?;
         return Ok(String::from_utf8_lossy(&page).into_owned());
     };
-    let written = clap_mangen::generate_to(Cli::command(), folder);
-    written.map_err(|error| CliError::File {
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
+    written.map_err(|error| CliError::Unwritable {
         file: folder.display().to_string(),
         error,
     })?;

@@ -67,6 +67,14 @@ async fn load(
         runs = store.runs_by_run_id(&args.id).await?;
         runs.retain(|run| namespace.is_none_or(|n| n == run.key.namespace));
     }
+    if runs.is_empty() && args.run_id.is_none() {
+        runs = store
+            .runs_by_trace_id(&args.id.to_ascii_lowercase())
+            .await?;
+        runs.retain(|run| namespace.is_none_or(|n| n == run.key.namespace));
+        // The one that the others came of.
+        runs.reverse();
+    }
     let wanted = args.run_id.as_deref();
     let run = runs
         .iter()

@@ -63,6 +63,11 @@ pub(crate) fn warning() -> Style {
     Style::new().yellow()
 }
 
+/// The beginning of a line of what is likely not as it was meant.
+pub(crate) fn warn(text: &str) -> String {
+    text.style(warning().bold()).to_string()
+}
+
 /// The beginning of an error line.
 pub(crate) fn error(text: &str) -> String {
     text.style(Style::new().red().bold()).to_string()

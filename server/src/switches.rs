@@ -12,21 +12,22 @@ use omnitrace_store::{
 };
 use serde::Serialize;
 
+use crate::cli::filled;
 use crate::error::CliError;
 use crate::text::clean;
 use crate::{database, tokens, when};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Switches:
-  sample_rate      part of the runs that is recorded, 0 to 1; errors and slow runs are recorded anyway
+  sample_rate      part of the runs that is recorded, 0 to 1; errors and slow runs are too
   recording        true or false; false records nothing of a run, whatever becomes of it
   capture_content  true or false: whether prompts and responses stay readable
-  log_level        off, error, warn, info, debug or trace, where a worker has omnitrace::logs::SwitchedLevel
+  log_level        off, error, warn, info, debug or trace, where a worker has a SwitchedLevel
   allow_fields     fields whose values are kept, beside the configured ones, separated by commas
   drop_fields      fields that are dropped, beside the configured ones
 
-Every worker follows within ten seconds, with runs that begin from then on. What narrows most holds: a
-tenant before a type, a type before an environment.
+Every worker follows within ten seconds, with runs that begin from then on. What narrows most
+holds: a tenant before a type, a type before an environment.
 
 Examples:
   omnitrace set sample_rate 0.05 --env prod --reason 'rollout, day 1'
@@ -51,13 +52,13 @@ pub(crate) struct ChangeArgs {
     #[arg(long = "env", value_name = "ENV", value_parser = environment)]
     environment: Option<Env>,
     /// Only for this workflow type.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = filled)]
     workflow_type: Option<String>,
     /// Only for this tenant, plain or hashed.
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", value_parser = filled)]
     tenant: Option<String>,
     /// Why.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = filled)]
     reason: String,
     /// Who does it.
     #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown")]
@@ -67,18 +68,28 @@ pub(crate) struct ChangeArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SwitchesCommand {
     /// List what is set now.
+    #[command(after_help = "Examples:
+  omnitrace switches list
+  omnitrace switches list --json | jq -r .name")]
     List {
         /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
     /// List every change, the newest first, with who made it and why.
+    #[command(after_help = "Examples:
+  omnitrace switches history
+  omnitrace switches history --json | jq -r .reason")]
     History {
         /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
     /// Take a switch back: what is less narrow holds again, or the configuration.
+    #[command(after_help = "Exit code: 0 if it is taken back, 1 if it was not set.
+
+Examples:
+  omnitrace switches unset sample_rate --env prod --reason 'rollout done'")]
     Unset {
         /// What was switched.
         #[arg(value_name = "SWITCH", value_parser = name())]
@@ -112,6 +123,15 @@ pub(crate) async fn set(url: Option<&str>, args: SetArgs) -> Result<String, CliE
             name.as_str()
         ))
     })?;
+    if let Some(pattern) = change
+        .workflow_type
+        .as_ref()
+        .filter(|name| name.contains('*'))
+    {
+        return Err(CliError::Usage(format!(
+            "--type {pattern:?}: a switch is for one workflow type, and `*` is no pattern in its name"
+        )));
+    }
     apply(url, name, Some(value), change).await
 }
 
@@ -161,7 +181,7 @@ async fn apply(
         set_by: change.by,
         reason: change.reason,
     };
-    let store = database::open_for_writing(url, &settings).await?;
+    let store = database::open_as_it_is(&database::parse(url)?).await?;
     let done = write(&store, &new).await;
     store.close().await;
     let revision = done?;
@@ -170,7 +190,7 @@ async fn apply(
         None => format!("{} is taken back", name.as_str()),
     };
     Ok(format!(
-        "{what} for {} (change {revision}): for what begins in {} seconds\n",
+        "{what} for {} (change {revision}): for runs that begin {} seconds from now or later\n",
         place(&new.scope),
         SWITCH_DELAY / 1_000_000
     ))
@@ -181,7 +201,7 @@ async fn write(store: &Store, new: &NewSwitch) -> Result<i64, CliError> {
         let switches = store.switches().await?;
         let alike = |row: &&SwitchRow| row.name == new.name && row.scope == new.scope;
         if !switches.set().iter().any(alike) {
-            return Err(CliError::Usage(format!(
+            return Err(CliError::NotSet(format!(
                 "{} is not set for {}: `omnitrace switches list` shows what is",
                 new.name.as_str(),
                 place(&new.scope)

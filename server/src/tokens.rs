@@ -7,10 +7,9 @@ use std::collections::BTreeSet;
 
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
-use omnitrace::config::Settings;
 use omnitrace::policy::Policy;
 use omnitrace_store::row::Micros;
-use omnitrace_store::{AccessScope, Store, TokenRow};
+use omnitrace_store::{AccessScope, RunFilter, Store, TokenRow};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -143,7 +142,7 @@ async fn create(
     now: Timestamp,
 ) -> Result<String, CliError> {
     // Tenants are hashed as workers hash them.
-    let settings = database::recording_settings()?;
+    let policy = database::recording_settings()?.policy();
     let random = |bytes: &mut [u8]| {
         getrandom::fill(bytes).map_err(|error| CliError::Random(error.to_string()))
     };
@@ -169,21 +168,44 @@ async fn create(
             .collect(),
         scope: AccessScope {
             namespaces: all_or(args.namespaces),
-            tenants: tenants(args.tenants, &settings.policy()),
+            tenants: tenants(args.tenants, &policy),
         },
         created_at: now.as_microsecond(),
         expires_at: ends,
         revoked_at: None,
     };
-    let store = writable(url, &settings).await?;
-    let created = store.create_token(&row).await;
+    let store = database::open_as_it_is(&database::parse(url)?).await?;
+    let created = async {
+        store.create_token(&row).await?;
+        shows_nothing(&store, &row.scope, &policy).await
+    };
+    let created = created.await;
     store.close().await;
-    created?;
+    if let Some(warning) = created? {
+        crate::warn(&warning);
+    }
     Ok(format!("{token}\n"))
 }
 
-async fn writable(url: Option<&str>, settings: &Settings) -> Result<Store, CliError> {
-    database::open_for_writing(url, settings).await
+/// Why a token shows no run of its tenants: their hashes may be made with another key than the workers'.
+async fn shows_nothing(
+    store: &Store,
+    scope: &AccessScope,
+    policy: &Policy,
+) -> Result<Option<String>, CliError> {
+    for tenant in scope.tenants.iter().flatten() {
+        let filter = RunFilter {
+            tenant: Some(tenant.clone()),
+            limit: 1,
+            ..RunFilter::default()
+        };
+        if store.list_runs(&filter).await?.is_empty()
+            && let Some(other) = database::other_policy(store, policy.id()).await?
+        {
+            return Ok(Some(format!("no run is of tenant {tenant}, {other}")));
+        }
+    }
+    Ok(None)
 }
 
 /// A token in a list.
@@ -267,7 +289,7 @@ async fn list(url: Option<&str>, json: bool, now: Timestamp) -> Result<String, C
 async fn revoke(url: Option<&str>, id: &str, now: Timestamp) -> Result<String, CliError> {
     // Whoever has only the token at hand gives that.
     let id = self::id(id).unwrap_or(id);
-    let store = writable(url, &database::recording_settings()?).await?;
+    let store = database::open_as_it_is(&database::parse(url)?).await?;
     let revoked = store.revoke_token(id, now.as_microsecond()).await;
     store.close().await;
     match revoked? {
@@ -278,6 +300,8 @@ async fn revoke(url: Option<&str>, id: &str, now: Timestamp) -> Result<String, C
 
 #[cfg(test)]
 mod tests {
+    use omnitrace::config::Settings;
+
     use super::*;
 
     fn row(token: &str) -> TokenRow {

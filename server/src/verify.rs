@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use futures_util::stream::TryStreamExt;
 use jiff::Timestamp;
 use omnitrace::history::{Connect, Execution, HealError, Healed, Healer, Standing};
-use omnitrace_store::RunFilter;
 use omnitrace_store::compare::{Difference, What};
 use omnitrace_store::row::RunKey;
+use omnitrace_store::{RunFilter, Store};
 use serde::Serialize;
 
 use crate::Answer;
@@ -70,10 +70,13 @@ pub(crate) async fn run(
 ) -> Result<Answer, CliError> {
     let settings = database::recording_settings()?;
     let server = Connect::from(args.temporal).server().await?;
+    let url = database::parse(url)?;
     let store = if args.repair {
-        database::open_for_writing(url, &settings).await?
+        let mut options = settings.open_options();
+        options.migrate = false;
+        Store::open(&url, options).await?
     } else {
-        database::open(&database::parse(url)?).await?
+        database::open(&url).await?
     };
     let healer = Healer::new(server.clone(), store.clone(), &settings);
     let mut summary = Summary::default();
@@ -107,6 +110,14 @@ pub(crate) async fn run(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+    if seen.is_empty() && args.selection.names_runs() {
+        bar.finish_and_clear();
+        store.close().await;
+        return Err(CliError::Usage(format!(
+            "nothing is compared: namespace {} of the server has no run that matches",
+            healer.server().namespace()
+        )));
     }
     if args.selection.is_everything() {
         summary.unknown += forgotten(&healer, &seen).await?;

@@ -3,13 +3,16 @@
 //! Invariant: an hour is that in which a run closed, and all that belongs to the run counts in it. Tokens and
 //! cost count once, as in the run's own sums, so the rows of an hour add up to those of its runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::derive::{Usage, Used, counted};
 use crate::row::{EventRow, Micros, Phase, RunRow, Status};
 
 /// Microseconds of an hour.
 pub const HOUR: Micros = 3_600_000_000;
+
+/// Microseconds of a day.
+pub const DAY: Micros = 24 * HOUR;
 
 /// Upper bounds of the buckets of latencies, in milliseconds; each counts what took at most so long.
 pub const BUCKETS_MS: [i64; 10] = [
@@ -54,6 +57,97 @@ pub struct Hourly {
 
 /// Aggregates by what they are about.
 pub type Hours = BTreeMap<HourlyKey, Hourly>;
+
+/// By what aggregates are added up. By category or model they are of steps, else of runs: a run's tokens and cost
+/// are those of its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Dimension {
+    /// Day in which runs closed, UTC.
+    Day,
+    /// Hour in which runs closed.
+    Hour,
+    /// Temporal namespace.
+    Namespace,
+    /// Workflow type.
+    WorkflowType,
+    /// Category of steps.
+    Category,
+    /// Hashed tenant.
+    Tenant,
+    /// Model.
+    Model,
+}
+
+impl Dimension {
+    /// All of them, in the order of a table's columns.
+    pub const ALL: [Self; 7] = [
+        Self::Day,
+        Self::Hour,
+        Self::Namespace,
+        Self::WorkflowType,
+        Self::Category,
+        Self::Tenant,
+        Self::Model,
+    ];
+}
+
+/// Which aggregates are added up, and by what.
+#[derive(Clone, Debug, Default)]
+pub struct SumsFilter {
+    /// Of hours that begin at or after.
+    pub from: Micros,
+    /// Of hours that begin before.
+    pub before: Micros,
+    /// By what; without any there is one sum.
+    pub by: BTreeSet<Dimension>,
+    /// Temporal namespace.
+    pub namespace: Option<String>,
+    /// Workflow type, exact.
+    pub workflow_type: Option<String>,
+    /// At most so many sums.
+    pub limit: u32,
+}
+
+impl SumsFilter {
+    /// Steps are added up, not runs.
+    pub fn of_steps(&self) -> bool {
+        self.by.contains(&Dimension::Category) || self.by.contains(&Dimension::Model)
+    }
+
+    /// Adds those aggregates that are meant to sums.
+    pub fn add_up(&self, hours: &Hours, sums: &mut Hours) {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        let meant = hours.iter().filter(|(key, _)| {
+            (self.from..self.before).contains(&key.hour)
+                && key.category.is_empty() != self.of_steps()
+                && is(&self.namespace, &key.namespace)
+                && is(&self.workflow_type, &key.workflow_type)
+        });
+        for (key, hour) in meant {
+            *sums.entry(self.sum_of(key)).or_default() += hour;
+        }
+    }
+
+    /// What an aggregate adds to: what sums are not told by is left blank.
+    fn sum_of(&self, key: &HourlyKey) -> HourlyKey {
+        let mut sum = HourlyKey::default();
+        for by in &self.by {
+            match by {
+                Dimension::Day => sum.hour = sum.hour.max(key.hour - key.hour.rem_euclid(DAY)),
+                Dimension::Hour => sum.hour = key.hour,
+                Dimension::Namespace => sum.namespace.clone_from(&key.namespace),
+                Dimension::WorkflowType => sum.workflow_type.clone_from(&key.workflow_type),
+                Dimension::Category => sum.category.clone_from(&key.category),
+                Dimension::Tenant => sum.tenant_id.clone_from(&key.tenant_id),
+                Dimension::Model => sum.model.clone_from(&key.model),
+            }
+        }
+        sum
+    }
+}
 
 /// When the hour of a moment begins.
 pub fn hour_of(at: Micros) -> Micros {

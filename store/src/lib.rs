@@ -5,6 +5,7 @@
 //! [`hourly`] and [`tree`] are pure: no I/O, no clock.
 
 pub mod compare;
+pub mod content;
 pub mod hourly;
 pub mod ids;
 pub mod key;

@@ -65,7 +65,7 @@ pub struct ReplayRow {
     pub verdict: ReplayVerdict,
     /// Key of the step at which it parts; that of the run itself is empty.
     pub event_key: Option<String>,
-    /// The how-manieth step of the run that is, from 1.
+    /// Its position among the steps of the run, from 1.
     pub position: Option<u32>,
     /// What the run did there.
     pub expected: Option<String>,

@@ -136,29 +136,44 @@ impl Store {
         Ok(PruneStep::Done)
     }
 
-    /// Aggregates the first hour in which a run closed, or finds that there is none.
-    async fn seal(&self, from: Micros, before: Micros) -> Result<(), PruneError> {
+    /// The first hour from a moment on in which a run closed, and before another, added up from its rows as it
+    /// will be when they go; `None` if there is none.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn next_hour(
+        &self,
+        from: Micros,
+        before: Micros,
+    ) -> Result<Option<(Micros, Hours)>, ReadError> {
         let first = self.first_closed(from).await?;
+        let Some(hour) = first.map(hour_of).filter(|hour| *hour < before) else {
+            return Ok(None);
+        };
         let mut hours = Hours::new();
-        let mut through = before;
-        if let Some(hour) = first.map(hour_of).filter(|hour| *hour < before) {
-            through = hour + HOUR;
-            let mut last = None;
-            loop {
-                let runs = self.closed_in(hour, last.as_ref(), PAGE).await?;
-                let mut events = self.slim_events(&runs).await?;
-                events.sort_by(|a, b| a.run.cmp(&b.run));
-                for run in &runs {
-                    let own = events.partition_point(|e| e.run < run.key);
-                    let end = events.partition_point(|e| e.run <= run.key);
-                    hourly::add(&mut hours, run, &events[own..end]);
-                }
-                match runs.len() < PAGE as usize {
-                    true => break,
-                    false => last = runs.into_iter().next_back(),
-                }
+        let mut last = None;
+        loop {
+            let runs = self.closed_in(hour, last.as_ref(), PAGE).await?;
+            let mut events = self.slim_events(&runs).await?;
+            events.sort_by(|a, b| a.run.cmp(&b.run));
+            for run in &runs {
+                let own = events.partition_point(|e| e.run < run.key);
+                let end = events.partition_point(|e| e.run <= run.key);
+                hourly::add(&mut hours, run, &events[own..end]);
+            }
+            match runs.len() < PAGE as usize {
+                true => return Ok(Some((hour, hours))),
+                false => last = runs.into_iter().next_back(),
             }
         }
+    }
+
+    /// Stores the aggregates of the first hour in which a run closed, or that there is none.
+    async fn seal(&self, from: Micros, before: Micros) -> Result<(), PruneError> {
+        let (through, hours) = match self.next_hour(from, before).await? {
+            Some((hour, hours)) => (hour + HOUR, hours),
+            None => (before, Hours::new()),
+        };
         let hours = &hours;
         let seal = Seal {
             from,

@@ -16,6 +16,9 @@ pub type Micros = i64;
 /// without the plugin.
 pub const TRACEPARENT: &str = "traceparent";
 
+/// Field of a signal's or an update's data: who sent it, as W3C writes a trace context.
+pub const SENDER: &str = "_traceparent";
+
 /// One workflow run, or one standalone activity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {

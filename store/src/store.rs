@@ -22,7 +22,7 @@ use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 use crate::sql::export::{self, Due, Exported};
 use crate::sql::lease::Lease;
 use crate::sql::tokens::{Create, Revoke};
-use crate::sql::{Job, erasure, events, read, retention, texts, tokens};
+use crate::sql::{Job, erasure, events, hourly, read, retention, texts, tokens};
 use crate::sqlite::SqliteStore;
 use crate::texts::{TextRow, TextTable};
 
@@ -342,6 +342,14 @@ impl Store {
         either!(self, store => read::runs_by_run_id(store, run_id).await)
     }
 
+    /// Runs that are part of this trace, newest first.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn runs_by_trace_id(&self, trace_id: &str) -> Result<Vec<RunRow>, ReadError> {
+        either!(self, store => read::runs_by_trace_id(store, trace_id).await)
+    }
+
     /// Runs that this run started as children, oldest first.
     ///
     /// # Errors
@@ -404,7 +412,7 @@ impl Store {
     /// # Errors
     /// What the database said.
     pub async fn hours(&self, from: Micros, before: Micros) -> Result<Hours, ReadError> {
-        either!(self, store => retention::hours(store, from, before).await)
+        either!(self, store => hourly::hours(store, from, before).await)
     }
 
     pub(crate) async fn count_prunable(

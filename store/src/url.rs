@@ -22,9 +22,12 @@ impl DatabaseUrl {
         }
         let rest = url.strip_prefix("sqlite:").ok_or(UrlError::Scheme)?;
         let path = rest.strip_prefix("//").unwrap_or(rest);
-        // Options after `?` would be ignored silently, a memory database would be lost at the end,
-        // and a folder is no file.
-        if path.is_empty() || path.contains('?') || path.ends_with(['/', ':']) {
+        // They would be ignored silently.
+        if path.contains('?') {
+            return Err(UrlError::Parameters);
+        }
+        // A memory database would be lost at the end, and a folder is no file.
+        if path.is_empty() || path.ends_with(['/', ':']) {
             return Err(UrlError::NoPath);
         }
         let path = normal(&cwd.join(path));
@@ -87,7 +90,7 @@ mod tests {
             ("sqlite://data/", UrlError::NoPath),
             ("sqlite://..", UrlError::NoPath),
             ("sqlite::memory:", UrlError::NoPath),
-            ("sqlite://o.db?mode=ro", UrlError::NoPath),
+            ("sqlite://o.db?mode=ro", UrlError::Parameters),
         ] {
             assert_eq!(
                 DatabaseUrl::parse(url, Path::new("/srv")),

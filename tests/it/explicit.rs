@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use omnitrace::config::Settings;
 use omnitrace::{Counter, Tokens};
-use omnitrace_store::row::{EventRow, Phase, RunRow, Status};
+use omnitrace_store::row::{EventRow, Identity, Phase, RunRow, Status};
 use omnitrace_tests::{Recording, RunningWorker, beside, eventually, unique};
 use serde_json::json;
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
@@ -223,6 +224,56 @@ async fn an_attempt_whose_future_is_dropped_is_lost() {
         [Status::Lost, Status::TimedOut].contains(&attempt.status),
         "{attempt:?}"
     );
+    recording.assert_accounted().await;
+}
+
+#[tokio::test]
+async fn a_run_told_by_hand_has_the_namespace_and_the_tenant_that_it_is_given() {
+    let recording = Recording::start();
+    let omnitrace = &recording.omnitrace;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let recorder = omnitrace
+        .recorder("import", trace)
+        .with_namespace("nightly")
+        .with_tenant("acme");
+    recorder.record_run_start(Some("jane"), json!({}));
+    recorder.record_event("tool:1:parse:1", "tool", "parse", None, json!({}));
+    recorder.record_run_complete(json!({}));
+    // Its end alone says whose it is, too.
+    let late = omnitrace.recorder("late", trace).with_tenant("acme");
+    late.record_run_complete(json!({}));
+    let (run, events) = recording.closed("import").await;
+    let (late, _) = recording.closed("late").await;
+    let policy = Settings::default().policy();
+    let identity = |id: &str| {
+        Some(Identity {
+            rank: 3,
+            hash: policy.identity(id),
+        })
+    };
+    assert_eq!(
+        (run.tenant.clone(), run.user),
+        (identity("acme"), identity("jane"))
+    );
+    assert_eq!(late.tenant, run.tenant);
+    let namespaces = (run.key.namespace.as_str(), late.key.namespace.as_str());
+    assert_eq!(namespaces, ("nightly", "default"));
+    assert_eq!((events.len(), &events[0].run), (1, &run.key));
+    for wrong in ["", &"x".repeat(1001)] {
+        assert!(
+            !omnitrace
+                .recorder("w", trace)
+                .with_namespace(wrong)
+                .should_record()
+        );
+        assert!(
+            !omnitrace
+                .recorder("w", trace)
+                .with_tenant(wrong)
+                .should_record()
+        );
+    }
+    assert_eq!(omnitrace.counter(Counter::DroppedInvalidKey), 4);
     recording.assert_accounted().await;
 }
 

@@ -23,6 +23,7 @@ mod process;
 mod recording;
 mod replay;
 mod replay_check;
+mod roles;
 mod sampling;
 mod secrets;
 mod spans;

@@ -411,7 +411,8 @@ async fn what_finds_no_room_in_memory_waits_on_disk() {
     let outage = Outage::start_with(&file, small).await;
     let mut ids = Vec::new();
     eventually("rows are on disk", async || {
-        ids.extend(sample(&outage.client, &outage.queue, RUNS * 10).await);
+        // Few at a time: what the queue has no room for is dropped, and no history knows a failed attempt.
+        ids.extend(sample(&outage.client, &outage.queue, RUNS).await);
         // `Err`: the database is away.
         let _ = outage.omnitrace.flush().await;
         (outage.omnitrace.spool_bytes() > 0).then_some(())

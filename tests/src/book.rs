@@ -20,7 +20,9 @@ pages! {
     Readme = "README.md",
     FirstRun = "docs/first-run.md",
     History = "docs/history.md",
+    Recording = "docs/recording.md",
     Replay = "docs/replay.md",
+    Rollout = "docs/rollout.md",
     Telemetry = "docs/telemetry.md",
 }
 

@@ -30,7 +30,7 @@ export class Server {
   static async start(histories = HISTORIES, options: string[] = []): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "omnitrace-ui-"));
     for (const history of histories) importInto(folder, history);
-    // Without a token it would not start.
+    // Whoever asks needs one.
     if (options.includes("--require-token")) {
       const first = ["token", "create", "--name", "first", "--tenant", "*", "--namespace", "*"];
       execFileSync(given("OMNITRACE_BIN"), first, { env: environment(folder), stdio: ["ignore", "ignore", "inherit"] });

@@ -95,6 +95,8 @@ mod tests {
         let code = guides.iter().flat_map(|guide| guide.split(['`', '\n']));
         // A program of the reader's own takes the same arguments.
         let ours = code
+            .map(|code| code.strip_prefix("cargo run -p ").unwrap_or(code))
+            .map(|code| code.replace("worker-example -- ", "worker-example "))
             .filter(|code| code.starts_with("worker-example ") || code.starts_with("my-worker "));
         let mut found = 0;
         for command in ours {

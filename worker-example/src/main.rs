@@ -13,9 +13,13 @@ mod report;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use omnitrace::OmniTrace;
+use omnitrace::{OmniTrace, logs::SwitchedLevel};
 use temporalio_client::ClientOptions;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{FilterExt, LevelFilter},
+    prelude::*,
+};
 
 use worker_example::registration::worker_options;
 
@@ -30,13 +34,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let level = log();
     let done = match cli.command {
-        Command::Desk(command) => run(command).await,
+        Command::Desk(command) => run(command, &level).await,
         Command::Replay(args) => match worker_options("order-support") {
             Ok(options) => return omnitrace::replay_check(options).run(*args).await,
             Err(error) => Err(error.into()),
@@ -53,7 +53,21 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: DeskCommand) -> Result<End, DeskError> {
+/// Writes log lines: those that RUST_LOG asks for, without it errors, and what is switched while this runs.
+fn log() -> SwitchedLevel {
+    let (asked, level) = match EnvFilter::try_from_default_env() {
+        Ok(asked) => (asked, LevelFilter::OFF),
+        Err(_) => (EnvFilter::new("off"), LevelFilter::ERROR),
+    };
+    let level = SwitchedLevel::new(level);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_filter(asked.or(level.clone()));
+    tracing_subscriber::registry().with(lines).init();
+    level
+}
+
+async fn run(command: DeskCommand, level: &SwitchedLevel) -> Result<End, DeskError> {
     // A folder that cannot be read is told before anything is started.
     let tickets = match &command {
         DeskCommand::Run { mails, .. } | DeskCommand::Start { mails, .. } => {
@@ -70,6 +84,7 @@ async fn run(command: DeskCommand) -> Result<End, DeskError> {
         task_queue,
     } = server;
     let omnitrace = OmniTrace::from_env().await;
+    omnitrace.switch_log_level(level);
     let options = ClientOptions::new(namespace.as_str())
         .plugin(omnitrace.plugin())
         .build();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::defaults::*;
 use super::env::Env;
 use super::secret::Secret;
-use super::settings::{DatabaseTarget, Settings};
+use super::settings::{DatabaseTarget, Settings, is_baggage_key};
 use super::telemetry::Telemetry;
 use crate::policy::{CategoryError, CategoryRules};
 
@@ -136,6 +136,22 @@ impl Settings {
     #[must_use]
     pub fn with_promote_window_s(mut self, seconds: u64) -> Self {
         self.promote_window_s = within(PROMOTE_WINDOW_S_RANGE, seconds);
+        self
+    }
+
+    /// Whether a run that continues as new goes on in its trace.
+    #[must_use]
+    pub fn with_trace_per_chain(mut self, per_chain: bool) -> Self {
+        self.trace_per_chain = per_chain;
+        self
+    }
+
+    /// Keys of baggage that calls pass on, beside those of the environment. What is no key, or longer than 64
+    /// bytes, is left out.
+    #[must_use]
+    pub fn with_baggage<T: Into<String>>(mut self, keys: impl IntoIterator<Item = T>) -> Self {
+        let keys = keys.into_iter().map(Into::into);
+        self.baggage.extend(keys.filter(|key| is_baggage_key(key)));
         self
     }
 

@@ -44,6 +44,8 @@ pub const DEFAULT_RECONCILE_S: u64 = 60;
 pub const DEFAULT_FLUSH_MS: u64 = 200;
 /// Seconds that the attempts of a run that was not sampled are held.
 pub const DEFAULT_PROMOTE_WINDOW_S: u64 = 300;
+/// A run that continues as new begins a trace.
+pub const DEFAULT_TRACE_PER_CHAIN: bool = false;
 /// Prompts and responses are hashed like everything else.
 pub const DEFAULT_CAPTURE_CONTENT: bool = false;
 /// Name of a service that has none, as OpenTelemetry has it.

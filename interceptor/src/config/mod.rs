@@ -24,6 +24,7 @@ pub use finding::{Finding, FindingKind};
 pub use secret::Secret;
 pub use settings::{DatabaseTarget, Settings};
 pub use telemetry::{
-    Backend, Batching, Endpoint, Otlp, OtlpMetrics, OtlpProtocol, SpanLimits, Telemetry,
+    Backend, Batching, Endpoint, MetricsTemporality, Otlp, OtlpMetrics, OtlpProtocol, OtlpTls,
+    SpanLimits, Telemetry,
 };
 pub use variables::{Shown, VARIABLES, Variable};

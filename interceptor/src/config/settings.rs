@@ -65,6 +65,10 @@ pub struct Settings {
     pub flush_ms: u64,
     /// Seconds that the attempts of a run that was not sampled are held.
     pub promote_window_s: u64,
+    /// Whether a run that continues as new goes on in its trace.
+    pub trace_per_chain: bool,
+    /// Keys of baggage that calls pass on.
+    pub baggage: Vec<String>,
     /// Rules that give activity types a category, as they were written.
     pub categories_text: String,
     /// The same rules, to be asked.
@@ -199,6 +203,18 @@ impl Settings {
             promote_window_s: r
                 .number(v::PROMOTE_WINDOW_S, &promote, parse::whole)
                 .unwrap_or(DEFAULT_PROMOTE_WINDOW_S),
+            trace_per_chain: r.boolean(
+                v::TRACE_PER_CHAIN,
+                DEFAULT_TRACE_PER_CHAIN,
+                "a run that continues as new begins a trace",
+            ),
+            baggage: r
+                .parsed(v::BAGGAGE, Vec::new(), "no baggage is passed on", |text| {
+                    let keys = parse::items(text);
+                    keys.map(|key| is_baggage_key(key).then(|| key.to_owned()))
+                        .collect()
+                })
+                .unwrap_or_default(),
             categories_text,
             categories,
             allow_fields: allow_fields(r),
@@ -354,6 +370,12 @@ fn is_field_name(item: &str) -> bool {
         && item
             .chars()
             .all(|c| c.is_alphanumeric() || "_-. ".contains(c))
+}
+
+/// Keys that need no encoding, in a header or elsewhere.
+pub(super) fn is_baggage_key(item: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    (1..=64).contains(&item.len()) && item.bytes().all(is_plain)
 }
 
 fn service_name(r: &mut Reader<'_>, telemetry: &Telemetry) -> String {

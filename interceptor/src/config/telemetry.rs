@@ -37,6 +37,18 @@ pub enum OtlpProtocol {
     Grpc,
 }
 
+/// What is sent of counters and histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MetricsTemporality {
+    /// Sums since the start.
+    Cumulative,
+    /// Sums since the last time.
+    Delta,
+    /// Since the last time, but for counts that are kept elsewhere.
+    LowMemory,
+}
+
 /// An address of a collector. `Debug` and `Display` show no credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint(String);
@@ -83,6 +95,14 @@ pub struct Otlp {
     pub gzip: bool,
     /// The same of metrics.
     pub metrics: OtlpMetrics,
+    /// Who the endpoint of spans must be, and who it is told that we are.
+    pub tls: OtlpTls,
+}
+
+/// Files of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OtlpTls {
     /// Certificates that the endpoint is checked against.
     pub certificate: Option<PathBuf>,
     /// Certificate shown to the endpoint.
@@ -107,6 +127,10 @@ pub struct OtlpMetrics {
     pub gzip: bool,
     /// Time between two exports, in milliseconds.
     pub interval_ms: u64,
+    /// What is sent of counters and histograms.
+    pub temporality: MetricsTemporality,
+    /// As that of spans.
+    pub tls: OtlpTls,
 }
 
 /// How much of a span is exported.
@@ -257,6 +281,7 @@ fn backends(r: &mut Reader<'_>) -> BTreeSet<Backend> {
                 "noop" => {}
                 "prom" => drop(known.insert(Backend::Prom)),
                 "otel" => drop(known.insert(Backend::Otel)),
+                "both" => known.extend([Backend::Prom, Backend::Otel]),
                 _ => all_known = false,
             }
         }
@@ -339,11 +364,48 @@ impl Otlp {
                 })
             },
         );
-        let mut file = |r: &mut Reader<'_>, variable| {
-            let path = r.path(variable, NO_OTLP);
-            usable &= path != Some(None);
-            path.flatten()
-        };
+        let files = [
+            [
+                v::OTLP_TRACES_CERTIFICATE,
+                v::OTLP_METRICS_CERTIFICATE,
+                v::OTLP_CERTIFICATE,
+            ],
+            [
+                v::OTLP_TRACES_CLIENT_CERTIFICATE,
+                v::OTLP_METRICS_CLIENT_CERTIFICATE,
+                v::OTLP_CLIENT_CERTIFICATE,
+            ],
+            [
+                v::OTLP_TRACES_CLIENT_KEY,
+                v::OTLP_METRICS_CLIENT_KEY,
+                v::OTLP_CLIENT_KEY,
+            ],
+        ];
+        let [certificate, client_certificate, client_key] =
+            files.map(|variables| specific(r, variables, |r, variable| r.path(variable, NO_OTLP)));
+        let tls = [0, 1].map(|signal| {
+            let mut file = |files: &[Option<Option<PathBuf>>; 2]| {
+                usable &= files[signal] != Some(None);
+                files[signal].clone().flatten()
+            };
+            OtlpTls {
+                certificate: file(&certificate),
+                client_certificate: file(&client_certificate),
+                client_key: file(&client_key),
+            }
+        });
+        let [tls, metrics_tls] = tls;
+        let temporality = r.parsed(
+            v::OTLP_METRICS_TEMPORALITY,
+            MetricsTemporality::Cumulative,
+            "sums since the start are sent",
+            |text| match text.to_ascii_lowercase().as_str() {
+                "cumulative" => Some(MetricsTemporality::Cumulative),
+                "delta" => Some(MetricsTemporality::Delta),
+                "lowmemory" => Some(MetricsTemporality::LowMemory),
+                _ => None,
+            },
+        );
         let interval = Number::neutral(MILLIS_RANGE, DEFAULT_METRIC_EXPORT_INTERVAL_MS);
         let interval_ms = r.number(v::METRIC_EXPORT_INTERVAL, &interval, parse::whole);
         let [protocol, metrics_protocol] =
@@ -366,10 +428,10 @@ impl Otlp {
                 timeout_ms: metrics_timeout_ms,
                 gzip: metrics_gzip,
                 interval_ms: interval_ms.unwrap_or(DEFAULT_METRIC_EXPORT_INTERVAL_MS),
+                temporality: temporality.unwrap_or(MetricsTemporality::Cumulative),
+                tls: metrics_tls,
             },
-            certificate: file(r, v::OTLP_CERTIFICATE),
-            client_certificate: file(r, v::OTLP_CLIENT_CERTIFICATE),
-            client_key: file(r, v::OTLP_CLIENT_KEY),
+            tls,
         };
         (otlp, usable)
     }

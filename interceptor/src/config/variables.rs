@@ -80,9 +80,10 @@ macro_rules! variables {
 variables! {
     ENABLED = var("OMNITRACE_ENABLED", "true", BOOL, "Whether anything is recorded.");
     ENV = var("OMNITRACE_ENV", "dev", "dev, staging or prod",
-        "The environment: default sample rate (1, 1, 0.1), log level and days of retention.");
+        "The environment: default sample rate (1, 1, 0.1), days of retention, and the log level of `SwitchedLevel::from_env` (debug, info, info).");
     SAMPLE_RATE = var("OMNITRACE_SAMPLE_RATE", "1.0", "a number from 0 to 1, as 0.1",
-        "Part of the runs that is recorded; 0.1 by default in prod. Failed and slow runs always are.");
+        "Part of the runs that is recorded; by default 0.1 in prod. Of the others those that fail or are slow, as far \
+         as they can be held meanwhile and unless [recording](rollout.md) is switched off.");
     MAX_EVENTS_PER_RUN = var("OMNITRACE_MAX_EVENTS_PER_RUN", "200", "a whole number from 1 to 100000",
         "Event rows that are stored of one run.");
     MAX_EVENT_BYTES = var("OMNITRACE_MAX_EVENT_BYTES", "8192", "bytes from 256 to 1048576, as 8192 or 8KiB",
@@ -109,8 +110,12 @@ variables! {
         "How long rows are gathered before they are written together.");
     PROMOTE_WINDOW_S = var("OMNITRACE_PROMOTE_WINDOW_S", "300", "seconds from 0 to 86400",
         "How long the attempts of a run that was not sampled are held, should it fail after all.");
+    TRACE_PER_CHAIN = var("OMNITRACE_TRACE_PER_CHAIN", "false", BOOL,
+        "Whether a run that continues as new goes on in its trace; if not it begins one, so that a trace stays bounded.");
+    BAGGAGE = var("OMNITRACE_BAGGAGE", "", "a comma list of keys, each of at most 64 letters, digits and -._~",
+        "Keys of W3C baggage that calls pass on, at most 1 KiB in all; other baggage is dropped.");
     CATEGORIES = var("OMNITRACE_CATEGORIES", "", "rules, as model=*::chat,Llm*;tool=*Search*",
-        "Which activity types are tools, models, policies, caches, approvals or publishes.");
+        "Which types of activities and child workflows, and names of signals and updates, are tools, models, policies, caches, approvals or publishes.");
     ALLOW_FIELDS = var("OMNITRACE_ALLOW_FIELDS", "", FIELDS, "Fields whose values are kept, beside the built-in ones.");
     DROP_FIELDS = var("OMNITRACE_DROP_FIELDS", "", FIELDS, "Fields whose values are dropped, beside the built-in ones.");
     HASH_KEY = var("OMNITRACE_HASH_KEY", "", "text that is not blank, best 16 random characters or more",
@@ -120,9 +125,10 @@ variables! {
     PRICES = var("OMNITRACE_PRICES", "", "the path of a file",
         "A price table for models, in the place of the built-in one.");
     TELEMETRY_ENABLED = var("TELEMETRY_ENABLED", "false", BOOL, "Whether spans and metrics leave the process.");
-    TELEMETRY_BACKEND = var("TELEMETRY_BACKEND", "noop", "a comma list of noop, prom and otel",
-        "Where telemetry goes: nowhere, to a Prometheus endpoint, to an OTLP endpoint.");
-    PROM_EXPORT_PORT = var("PROM_EXPORT_PORT", "9090", "a port from 1 to 65535", "Port of the Prometheus endpoint.");
+    TELEMETRY_BACKEND = var("TELEMETRY_BACKEND", "noop", "a comma list of noop, prom and otel, or both",
+        "Where telemetry goes: nowhere, to a Prometheus endpoint, to an OTLP endpoint; both is prom,otel.");
+    PROM_EXPORT_PORT = var("PROM_EXPORT_PORT", "9090", "a port from 1 to 65535",
+        "Port of the Prometheus endpoint, which is Prometheus' own too: each worker of a host needs one that is free.");
     PROMETHEUS_HOST = var("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1", "an IP address, as 0.0.0.0 for all",
         "Address of this machine that the Prometheus endpoint is opened at.");
     OTEL_SERVICE_NAME = var("OTEL_SERVICE_NAME", "unknown_service", "one line of at most 255 characters",
@@ -134,7 +140,9 @@ variables! {
         "The sample rate, where OMNITRACE_SAMPLE_RATE is unset.");
     OTEL_TRACES_SAMPLER_ARG = var("OTEL_TRACES_SAMPLER_ARG", "1.0", "a number from 0 to 1, as 0.1",
         "The rate of the sampler traceidratio.");
-    OTLP_ENDPOINT = var("OTEL_EXPORTER_OTLP_ENDPOINT", "", URL, "Where spans and metrics are sent.").shown(Shown::Url);
+    OTLP_ENDPOINT = var("OTEL_EXPORTER_OTLP_ENDPOINT", "", URL,
+        "Where spans and metrics are sent; without it http://localhost:4318, or http://localhost:4317 with grpc.")
+        .shown(Shown::Url);
     OTLP_ENDPOINT_ALIAS = var("OTEL_EXPORTER_ENDPOINT", "", URL,
         "Alias of OTEL_EXPORTER_OTLP_ENDPOINT, which goes before it.").shown(Shown::Url);
     OTLP_TRACES_ENDPOINT = var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", URL,
@@ -162,6 +170,8 @@ variables! {
         "Goes before OTEL_EXPORTER_OTLP_COMPRESSION.");
     OTLP_METRICS_COMPRESSION = var("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "", COMPRESSIONS,
         "The same for metrics.");
+    OTLP_METRICS_TEMPORALITY = var("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative",
+        "cumulative, delta or lowmemory", "Whether what is sent of a counter or histogram is its sum since the start, or since the last time.");
     METRIC_EXPORT_INTERVAL = var("OTEL_METRIC_EXPORT_INTERVAL", "60000", MILLIS,
         "Time between two exports of metrics.");
     OTLP_CERTIFICATE = var("OTEL_EXPORTER_OTLP_CERTIFICATE", "", "the path of a file",
@@ -170,6 +180,18 @@ variables! {
         "Certificate shown to the endpoint.");
     OTLP_CLIENT_KEY = var("OTEL_EXPORTER_OTLP_CLIENT_KEY", "", "the path of a file",
         "Private key of that certificate.");
+    OTLP_TRACES_CERTIFICATE = var("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "", "the path of a file",
+        "Goes before OTEL_EXPORTER_OTLP_CERTIFICATE.");
+    OTLP_METRICS_CERTIFICATE = var("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "", "the path of a file",
+        "The same for metrics.");
+    OTLP_TRACES_CLIENT_CERTIFICATE = var("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "", "the path of a file",
+        "Goes before OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE.");
+    OTLP_METRICS_CLIENT_CERTIFICATE = var("OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "", "the path of a file",
+        "The same for metrics.");
+    OTLP_TRACES_CLIENT_KEY = var("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "", "the path of a file",
+        "Goes before OTEL_EXPORTER_OTLP_CLIENT_KEY.");
+    OTLP_METRICS_CLIENT_KEY = var("OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "", "the path of a file",
+        "The same for metrics.");
     ATTRIBUTE_VALUE_LENGTH = var("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "", COUNT,
         "Characters of an attribute's text.");
     ATTRIBUTE_COUNT = var("OTEL_ATTRIBUTE_COUNT_LIMIT", "128", COUNT, "Attributes of a span, event or link.");
@@ -240,10 +262,10 @@ fn nearest(name: &str) -> Option<&'static str> {
         .take(COMPARED_CHARS)
         .collect::<String>()
         .to_ascii_uppercase();
-    VARIABLES
-        .iter()
-        .filter(|known| known.name.starts_with("OMNITRACE_"))
-        .map(|known| (strsim::damerau_levenshtein(&name, known.name), known.name))
+    (VARIABLES.iter().map(|known| known.name))
+        .chain(OF_THE_SERVER)
+        .filter(|known| known.starts_with("OMNITRACE_"))
+        .map(|known| (strsim::damerau_levenshtein(&name, known), known))
         .min()
         .filter(|(distance, _)| *distance <= MAX_DISTANCE)
         .map(|(_, name)| name)

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU32;
 
 use omnitrace_store::key::Step;
 use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, Source};
+use opentelemetry::trace::TraceState;
 
 use crate::attempt::{self, Attempt, AttemptEnd, AttemptSeen};
 use crate::observe::Failure;
@@ -49,7 +50,7 @@ impl Activity {
     ) -> EventRow {
         let seen = AttemptSeen::Ended {
             at: at.unwrap_or_default(),
-            late: false,
+            late: None,
             end: AttemptEnd::Told { output, failure },
         };
         let mut row = self.row(run, started, seen, policy);
@@ -61,6 +62,7 @@ impl Activity {
     fn row(&self, run: &RunKey, started: &Started, seen: AttemptSeen, policy: &Policy) -> EventRow {
         let attempt = Attempt {
             trace_id: None,
+            trace_state: TraceState::default(),
             stranger: None,
             run: run.clone(),
             step: self.step.clone(),

@@ -18,6 +18,8 @@ use super::codec::RemoteCodec;
 use super::{Server, ServerError};
 use crate::DEFAULT_NAMESPACE;
 
+/// Port of a server whose host alone is named.
+const DEFAULT_PORT: u16 = 7233;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,7 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
     next_help_heading = "Temporal server (as in Temporal's command line and its environment)"
 )]
 pub struct Connect {
-    /// Address of the server [env: TEMPORAL_ADDRESS] [default: 127.0.0.1:7233]
+    /// Address of the server [env: TEMPORAL_ADDRESS] [default: localhost:7233]
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
     /// Temporal namespace [env: TEMPORAL_NAMESPACE] [default: default]
@@ -145,6 +147,7 @@ impl Connect {
         if !profile.address.as_deref().is_none_or(is_address) {
             return Err(ConnectError::Address);
         }
+        profile.address = profile.address.as_deref().map(with_port);
         profile.namespace = self.namespace.or(profile.namespace);
         profile.api_key = self.api_key.or(profile.api_key);
         profile.grpc_meta.extend(self.grpc_meta);
@@ -204,6 +207,21 @@ impl Connect {
     }
 }
 
+/// What names no port is at Temporal's own, as its command line has it. A URL is taken as it is.
+fn with_port(address: &str) -> String {
+    let has_port = match address
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((_, after)) => after.starts_with(':'),
+        None => address.contains(':'),
+    };
+    match has_port {
+        true => address.to_owned(),
+        false => format!("{address}:{DEFAULT_PORT}"),
+    }
+}
+
 /// Host and port, or a URL.
 fn is_address(text: &str) -> bool {
     let url = match text.contains("://") {
@@ -233,4 +251,23 @@ fn innermost(error: &dyn std::error::Error) -> String {
         innermost = source;
     }
     one_line(&innermost.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_alone_is_asked_at_temporals_port() {
+        for (named, asked) in [
+            ("temporal", "temporal:7233"),
+            ("temporal:7234", "temporal:7234"),
+            ("10.0.0.7", "10.0.0.7:7233"),
+            ("[::1]", "[::1]:7233"),
+            ("[::1]:7234", "[::1]:7234"),
+            ("https://temporal.example", "https://temporal.example"),
+        ] {
+            assert_eq!(with_port(named), asked);
+        }
+    }
 }

@@ -19,13 +19,14 @@ use temporalio_common::protos::{
 use super::failures;
 use super::reader::{Open, Reader, Taken};
 use super::task::Answer;
-use crate::observe::{Command, Failure, Job, Outcome, RunStart};
+use crate::observe::{Command, Failure, Job, Outcome, RunStart, Sender};
 use crate::policy::{Content, Redacted};
 use crate::sdk::activation::{beginning, child_cause, run_start};
 use crate::sdk::failure::named;
 use crate::sdk::header::StepHeader;
 use crate::sdk::payload::{micros, millis, redact, redact_one};
-use crate::switches::Beginning;
+use crate::sdk::tracer_data;
+use crate::switches::{Beginning, Switchboard};
 
 /// Where an event stands.
 #[derive(Clone, Copy)]
@@ -125,6 +126,7 @@ impl Reader {
                     event_id: at.id,
                     name: a.signal_name,
                     input: self.redact(a.input),
+                    sender: sender(a.header.as_ref()),
                 };
                 self.wait(job, at.event_type)
             }
@@ -358,6 +360,7 @@ impl Reader {
         let start = RunStart {
             task_queue,
             started_at: (at.time != 0).then_some(at.time),
+            trace_per_chain: (self.switches.as_ref()).is_some_and(Switchboard::trace_per_chain),
             ..run_start(&start, self.key.clone(), &self.policy)
         };
         self.begin(start, Some(at.event_type));
@@ -460,6 +463,12 @@ pub(super) fn header(header: Option<&Header>) -> StepHeader {
     header
         .and_then(|header| StepHeader::read(&header.fields))
         .unwrap_or_default()
+}
+
+pub(super) fn sender(header: Option<&Header>) -> Sender {
+    header.map_or_else(Sender::default, |header| {
+        tracer_data::sender(&header.fields)
+    })
 }
 
 /// Whether core closes a step as soon as its cancellation was requested. Without the header nobody

@@ -38,7 +38,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<HistoryEvent>, ImportError> {
             let binary = parse_binary(bytes).ok();
             binary.filter(|events| !events.is_empty()).ok_or(error)
         }),
-        _ => parse_binary(bytes),
+        None => Err(ImportError::Empty),
+        _ => parse_binary(bytes).map_err(|_| ImportError::Neither),
     }
 }
 

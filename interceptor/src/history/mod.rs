@@ -85,6 +85,11 @@ pub enum ImportError {
         /// One line.
         reason: String,
     },
+    /// Neither JSON nor protobuf.
+    #[error(
+        "not a history: neither JSON ({{\"events\": […]}}, or an array of events) nor protobuf"
+    )]
+    Neither,
     /// Not a binary `temporal.api.history.v1.History`.
     #[error("not a history in protobuf: {0}")]
     Binary(#[from] prost::DecodeError),

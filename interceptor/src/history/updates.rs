@@ -11,7 +11,7 @@ use temporalio_common::protos::temporal::api::{
     update::v1::outcome,
 };
 
-use super::events::At;
+use super::events::{At, sender};
 use super::failures;
 use super::reader::{Admitted, Reader, Taken};
 use super::task::Answer;
@@ -69,6 +69,7 @@ impl Reader {
             protocol_id: protocol_id.clone(),
             id,
             name: input.name,
+            sender: sender(input.header.as_ref()),
             input: self.redact(input.args),
         };
         Some(self.answer(Answer::Update {

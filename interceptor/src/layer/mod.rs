@@ -17,7 +17,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use crate::attempt::{Attempt, Current};
+use crate::attempt::Attempt;
+use crate::current::Current;
 
 /// Bytes of the fields of a span or event; what comes after is left out.
 const MAX_FIELD_BYTES: usize = 64 * 1024;

@@ -29,6 +29,7 @@ use self::registry::{Readings, Registry};
 use self::rows::Inside;
 use crate::config::{Backend, Otlp, Settings};
 use crate::telemetry::{MetricCollector, resource};
+use crate::tracker::Asked;
 
 /// How long a queue's depth is told after it was asked for.
 const DEPTH_HOLDS: Duration = Duration::from_secs(60);
@@ -72,7 +73,10 @@ impl Metrics {
         let port = telemetry.prom_port.filter(|_| has(Backend::Prom));
         let listener = port.and_then(|port| open(SocketAddr::new(telemetry.prom_host, port)));
         let inner = Inner {
-            registry: Arc::new(Registry::new(resource(settings, &crate::omnitrace::host()))),
+            registry: Arc::new(Registry::sending(
+                resource(settings, &crate::omnitrace::host()),
+                telemetry.otlp.metrics.temporality.into(),
+            )),
             inside: Mutex::default(),
             traces: Mutex::default(),
             depths: Arc::default(),
@@ -171,6 +175,18 @@ impl Metrics {
         }
     }
 
+    /// A run was asked what leaves nothing in history.
+    pub(crate) fn asked(&self, asked: &Asked) {
+        let Some(inner) = &self.0 else { return };
+        let counted = [
+            (&QUERIES, asked.queries),
+            (&UPDATES_REJECTED, asked.rejected_updates),
+        ];
+        for (metric, count) in counted {
+            (inner.registry).measure(metric, &[&asked.workflow_type], count as f64);
+        }
+    }
+
     /// The database was written to, or refused.
     pub(crate) fn flushed(&self, elapsed: Duration) {
         self.seconds(&FLUSH, elapsed);
@@ -257,7 +273,7 @@ impl Metrics {
             && let Some(collector) = inner.collector.get()
         {
             // `Err` was logged when it began, or comes too late.
-            let _ = collector.send(&inner.registry.collect()).await;
+            let _ = collector.send(&inner.registry.collect_to_send()).await;
         }
     }
 }
@@ -283,7 +299,7 @@ impl Inner {
         let mut trouble = false;
         loop {
             ticks.tick().await;
-            let sent = collector.send(&self.registry.collect()).await;
+            let sent = collector.send(&self.registry.collect_to_send()).await;
             if let Err(error) = &sent
                 && !trouble
             {

@@ -167,6 +167,11 @@ metrics! {
     HTTP_REQUEST_SIZE = Bytes "http_request_size_bytes" ["method", "route"]
         "Bytes of its body, where the request says it.";
 
+    QUERIES = Counter "omnitrace_queries_total" ["job"]
+        "Queries that reached a workflow. `job` is the workflow type. History has none of them, so they are no rows.";
+    UPDATES_REJECTED = Counter "omnitrace_updates_rejected_total" ["job"]
+        "Updates that a workflow rejected. `job` is the workflow type. History has none of them.";
+
     OFFERED = Counter "omnitrace_offered_total" []
         "Rows made from what was observed.";
     STORED = Counter "omnitrace_stored_total" []

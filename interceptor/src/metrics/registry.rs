@@ -37,6 +37,8 @@ pub(super) type Readings = Vec<(f64, Vec<String>)>;
 
 pub(super) struct Registry {
     reader: SharedReader,
+    /// What is sent, where that is not what was measured since the start.
+    sent: Option<SharedReader>,
     meter: Meter,
     measured: Mutex<HashMap<&'static str, Measured>>,
     /// What it is collected from lives as long as this.
@@ -64,14 +66,28 @@ enum Instrument {
 }
 
 impl Registry {
+    /// What is sent is what Prometheus reads: sums since the start.
+    #[cfg(test)]
     pub(super) fn new(resource: Resource) -> Self {
+        Self::sending(resource, Temporality::Cumulative)
+    }
+
+    pub(super) fn sending(resource: Resource, sent: Temporality) -> Self {
         let reader = SharedReader::default();
-        let provider = SdkMeterProvider::builder()
+        let mut provider = SdkMeterProvider::builder()
             .with_resource(resource)
-            .with_reader(reader.clone())
-            .build();
+            .with_reader(reader.clone());
+        let sent = (sent != Temporality::Cumulative).then(|| {
+            let reader = ManualReader::builder().with_temporality(sent).build();
+            SharedReader(Arc::new(reader))
+        });
+        if let Some(sent) = &sent {
+            provider = provider.with_reader(sent.clone());
+        }
+        let provider = provider.build();
         Self {
             reader,
+            sent,
             meter: provider.meter(SCOPE),
             measured: Mutex::default(),
             _provider: provider,
@@ -188,10 +204,12 @@ impl Registry {
 
     /// All that was measured, since the start.
     pub(super) fn collect(&self) -> ResourceMetrics {
-        let mut collected = ResourceMetrics::default();
-        // `Err` is after a shutdown, which nobody asks for.
-        let _ = self.reader.collect(&mut collected);
-        collected
+        collected(&self.reader)
+    }
+
+    /// What is to be sent now.
+    pub(super) fn collect_to_send(&self) -> ResourceMetrics {
+        collected(self.sent.as_ref().unwrap_or(&self.reader))
     }
 
     /// Exemplars of a histogram, by the values of its labels.
@@ -205,6 +223,13 @@ impl Registry {
     pub(super) fn series_of(&self, metric: &Metric) -> usize {
         (self.measured().get(metric.name)).map_or(0, |measured| measured.series.len())
     }
+}
+
+fn collected(reader: &SharedReader) -> ResourceMetrics {
+    let mut collected = ResourceMetrics::default();
+    // `Err` is after a shutdown, which nobody asks for.
+    let _ = reader.collect(&mut collected);
+    collected
 }
 
 fn instrument(meter: &Meter, metric: &'static Metric) -> Instrument {
@@ -270,6 +295,34 @@ mod tests {
 
     fn registry() -> Registry {
         Registry::new(Resource::builder_empty().build())
+    }
+
+    #[test]
+    fn what_is_sent_may_be_what_came_since_the_last_time() {
+        use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+
+        let resource = Resource::builder_empty().build();
+        let registry = Registry::sending(resource, Temporality::Delta);
+        let sent = || {
+            let collected = registry.collect_to_send();
+            let mut metrics = collected.scope_metrics().flat_map(|scope| scope.metrics());
+            let data = metrics
+                .find(|metric| metric.name() == "traces_total")?
+                .data();
+            let AggregatedMetrics::U64(MetricData::Sum(sum)) = data else {
+                panic!("a counter")
+            };
+            Some(sum.data_points().map(|point| point.value()).sum::<u64>())
+        };
+        registry.count(&TRACES_TOTAL, &["job", "completed"]);
+        assert_eq!(sent(), Some(1));
+        registry.count(&TRACES_TOTAL, &["job", "completed"]);
+        registry.count(&TRACES_TOTAL, &["job", "completed"]);
+        assert_eq!(sent(), Some(2));
+        // Prometheus reads sums.
+        assert!(
+            text(&registry.collect()).contains(r#"traces_total{job="job",status="completed"} 3"#)
+        );
     }
 
     #[test]

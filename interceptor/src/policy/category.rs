@@ -1,4 +1,4 @@
-//! What an activity is: rules on its type, as in `model=*::chat,Llm*;tool=*Search*`.
+//! What an activity, a child, a signal or an update is: rules on its type or name, as in `model=*::chat,Llm*;tool=*Search*`.
 //!
 //! Invariant: the first rule that matches wins, in the order they were written.
 

@@ -16,6 +16,7 @@
 //! A field name that is not a plain identifier, or looks like a secret, is hashed as a value is. Of
 //! two fields with one name the last stays, the other counts as dropped.
 
+mod artifacts;
 mod cap;
 mod card;
 mod category;
@@ -186,7 +187,14 @@ impl Policy {
     pub fn payload(&self, encoding: &str, data: &[u8], content: Content) -> Redacted {
         let mut pass = self.pass(content);
         let (node, usage) = self.payload_node(&mut pass, encoding, data);
-        redacted(&pass, node, usage)
+        let artifacts = match encoding.starts_with("json/") {
+            true => artifacts::in_text(data, &self.rules, &self.hasher),
+            false => Vec::new(),
+        };
+        Redacted {
+            artifacts,
+            ..redacted(&pass, node, usage)
+        }
     }
 
     /// Redacts a result: as content of a model call if it says what tokens it used. Whose result it is
@@ -236,7 +244,10 @@ impl Policy {
         match pass.run(&document.0) {
             Ok(node) => {
                 let usage = usage::in_document(&document.0, &self.rules, &self.prices);
-                redacted(&pass, node, usage)
+                Redacted {
+                    artifacts: artifacts::in_document(&document.0, &self.rules, &self.hasher),
+                    ..redacted(&pass, node, usage)
+                }
             }
             Err(_) => {
                 let value = json!({ "encoding": "json/plain", "deeper_than": MAX_DEPTH });
@@ -298,10 +309,17 @@ impl Policy {
             .iter()
             .map(|(name, part)| (*name, &part.value))
             .collect();
+        // What a result tells of, beside it: in the result itself links are hashed.
+        let results = (parts.iter()).filter(|(name, _)| matches!(*name, "output" | "data"));
+        let artifacts = results.flat_map(|(_, part)| part.artifacts.iter().cloned());
+        let artifacts = Value::Array(artifacts.collect());
         let hashed = sum(Redacted::hashed);
         let mut truncated = sum(Redacted::truncated);
         let same_name = u32::try_from(parts.len() - fields.len()).unwrap_or(u32::MAX);
         let dropped = sum(Redacted::dropped).saturating_add(same_name);
+        if artifacts != json!([]) {
+            fields.insert("artifacts", &artifacts);
+        }
         // Room for `_redaction` with the largest counts that there are.
         let largest = summary(u32::MAX, u32::MAX, u32::MAX);
         let room = self.max_event_bytes - (json_len(&largest) + fit::field_len("_redaction"));
@@ -410,7 +428,8 @@ fn redacted(pass: &Pass<'_>, node: Node, usage: Option<Usage>) -> Redacted {
         dropped: pass.dropped,
         hashed: pass.hashed,
         truncated: pass.truncated,
-        usage,
+        usage: usage.map(Box::new),
+        artifacts: Vec::new(),
         captured: None,
     }
 }

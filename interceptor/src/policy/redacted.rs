@@ -14,7 +14,9 @@ pub struct Redacted {
     pub(super) dropped: u32,
     pub(super) hashed: u32,
     pub(super) truncated: u32,
-    pub(super) usage: Option<Usage>,
+    pub(super) usage: Option<Box<Usage>>,
+    /// Objects of a name and a link, as they may be read.
+    pub(super) artifacts: Vec<Value>,
     /// The same payload as content of a model call, where that is captured.
     pub(super) captured: Option<Box<Redacted>>,
 }
@@ -63,6 +65,6 @@ impl Redacted {
 
     /// Token usage that was found before redaction.
     pub fn usage(&self) -> Option<&Usage> {
-        self.usage.as_ref()
+        self.usage.as_deref()
     }
 }

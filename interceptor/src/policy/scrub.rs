@@ -43,7 +43,9 @@ pub(super) static JWT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 pub(super) static BEARER: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"(?i)(?-u:\b)bearer[\s:=]{1,4}(?:token[\s:=]{1,4})?["']?[^\s"',;]{4,}"#)
+    pattern(
+        r#"(?i)(?-u:\b)bearer[\s:=]{1,4}(?:["']?(?:token|bearer)[\s:=]{1,4})*["']?[^\s"',;]{4,}"#,
+    )
 });
 
 /// Keys that their prefix gives away, wherever they stand.
@@ -220,6 +222,7 @@ mod tests {
         check("cut eyJhbGciOiJIUzI1NiJ9", "cut [jwt]");
         check("Bearer abcd.efgh~1+/= rest", "[bearer] rest");
         check("bearer token: abcdef", "[bearer]");
+        check("bearer Bearer abcdef rest", "[bearer] rest");
         check(
             "postgres://app:p@ss/w:rd@db:5432/x",
             "postgres://[credentials]@db:5432/x",

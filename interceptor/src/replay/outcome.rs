@@ -28,7 +28,7 @@ pub struct Outcome {
     pub verdict: ReplayVerdict,
     /// Key of the step at which the code parts from the run, or first changes; the run's own is empty.
     pub event_key: Option<String>,
-    /// The how-manieth step of the run that is, from 1.
+    /// Its position among the steps of the run, from 1.
     pub position: Option<u32>,
     /// Steps of the run.
     pub steps: u32,

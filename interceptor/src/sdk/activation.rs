@@ -69,6 +69,7 @@ fn observe_job(
                     Some(_) => Source::History,
                     None => Source::Live,
                 },
+                trace_per_chain: origin.trace_per_chain,
                 ..run_start(start, key, policy)
             }))
         }
@@ -94,6 +95,7 @@ fn observe_job(
             event_id: signal.originating_event_id,
             name: signal.signal_name.clone(),
             input: redact(&signal.input, Content::Plain, policy),
+            sender: tracer_data::sender(&signal.headers),
         },
         Variant::CancelWorkflow(cancel) => Job::CancelRequested {
             reason: policy.json(
@@ -110,6 +112,7 @@ fn observe_job(
                 .clone(),
             name: update.name.clone(),
             input: redact(&update.input, Content::Plain, policy),
+            sender: tracer_data::sender(&update.headers),
         },
         Variant::NotifyHasPatch(patch) => Job::PatchKnown {
             id: patch.patch_id.clone(),
@@ -202,6 +205,7 @@ pub(crate) fn run_start(start: &InitializeWorkflow, key: RunKey, policy: &Policy
         source: Source::History,
         parent_sampled,
         trace,
+        trace_per_chain: false,
         malformed_header: caller.is_err(),
         key,
     }

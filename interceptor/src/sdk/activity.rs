@@ -6,12 +6,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use omnitrace_store::ids;
 use omnitrace_store::key::Step;
 use omnitrace_store::row::{Micros, RunKey};
 use opentelemetry::Context;
-use opentelemetry::trace::{FutureExt, TraceContextExt};
+use opentelemetry::trace::{FutureExt, SpanContext, TraceContextExt};
 use temporalio_sdk::{
     activities::{ActivityError, ActivityInfo},
     interceptors::{
@@ -22,12 +23,14 @@ use temporalio_sdk::{
 
 use super::header::StepHeader;
 use super::tracer_data;
-use crate::attempt::{Attempt, AttemptEnd, AttemptSeen, Current, Standalone};
+use crate::attempt::{Attempt, AttemptEnd, AttemptSeen, Deadline, Standalone};
 use crate::clock;
 use crate::counters::Counter;
+use crate::current::Current;
 use crate::omnitrace::Recording;
 use crate::propagation;
 use crate::queue::{Observation, Queue, Subject};
+use crate::switches::Switchboard;
 
 /// Outputs beyond this are not recorded with the attempt; the step has them from the workflow.
 pub(crate) const MAX_OUTPUT_BYTES: usize = 64 * 1024;
@@ -42,6 +45,7 @@ pub struct ActivityRecorder {
     worker: Arc<str>,
     /// Whether attempts become spans that others can lie under.
     exports: bool,
+    switches: Switchboard,
 }
 
 impl ActivityRecorder {
@@ -50,12 +54,12 @@ impl ActivityRecorder {
             queue: recording.queue.clone(),
             worker: recording.worker.clone(),
             exports: recording.exports,
+            switches: recording.switches.clone(),
         }
     }
 
-    fn attempt(&self, input: &ExecuteActivityInput) -> Attempt {
+    fn attempt(&self, input: &ExecuteActivityInput, header: Option<StepHeader>) -> Attempt {
         let info = input.activity_info();
-        let header = StepHeader::read(input.headers());
         let is_recorded = header.is_some();
         let header = header.unwrap_or_default();
         let caller = tracer_data::read(input.headers()).unwrap_or_else(|_| {
@@ -68,10 +72,25 @@ impl ActivityRecorder {
             }
             _ => standalone(info),
         };
+        let trace_state = (caller.as_ref().map(propagation::passed_on)).unwrap_or_default();
         let stranger = (caller.as_ref())
             .filter(|_| !is_recorded && standalone.is_none())
             .map(propagation::traceparent);
-        Attempt {
+        let mut sampled = header.sampled;
+        let mut trace_id = caller.as_ref().map(|caller| caller.trace_id().to_string());
+        let standalone = standalone.map(|standalone| {
+            // A caller's sampled trace is always recorded.
+            let is_sampled = caller.as_ref().is_some_and(SpanContext::is_sampled);
+            sampled = sampled.or(is_sampled.then_some(true));
+            trace_id.get_or_insert_with(|| {
+                ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id)
+            });
+            Standalone {
+                caller: caller.map(|caller| caller.span_id().to_string()),
+                ..standalone
+            }
+        });
+        let mut attempt = Attempt {
             run,
             stranger,
             step: Step::nth_use(&info.activity_id, header.nth_use.unwrap_or(1)),
@@ -81,15 +100,24 @@ impl ActivityRecorder {
             began: header.began,
             attempt: info.attempt.max(1),
             local: info.is_local,
-            sampled: header.sampled,
-            trace_id: caller.map(|caller| caller.trace_id().to_string()),
+            sampled,
+            trace_id,
+            trace_state,
             task_queue: info.task_queue.clone(),
             worker: self.worker.to_string(),
             scheduled_at: info.current_attempt_scheduled_time.map(clock::micros),
             started_at: self.queue.now(),
             standalone,
             inner: AtomicU32::new(0),
+        };
+        let of = attempt.beginning();
+        if let Some(standalone) = &mut attempt.standalone {
+            // Of a workflow's activity its workflow says it.
+            let trace_id = attempt.trace_id.as_deref().unwrap_or_default();
+            let decided = self.switches.decide(trace_id, sampled, &of);
+            standalone.recorded = decided.why().is_some();
         }
+        attempt
     }
 }
 
@@ -105,6 +133,8 @@ fn standalone(info: &ActivityInfo) -> (RunKey, Option<Standalone>) {
         .map(temporalio_common::RetryPolicy::maximum_attempts)
         .filter(|attempts| *attempts > 0);
     let standalone = Standalone {
+        caller: None,
+        recorded: true,
         first_scheduled_at: info.scheduled_time.map(clock::micros),
         max_attempts,
     };
@@ -117,13 +147,16 @@ impl ActivityInboundInterceptor for ActivityRecorder {
         input: ExecuteActivityInput,
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
-        let attempt = Arc::new(self.attempt(&input));
+        let header = StepHeader::read(input.headers());
+        let deadline = deadline(input.activity_info(), header.as_ref());
+        let attempt = Arc::new(self.attempt(&input, header));
         let current = Current {
             attempt: attempt.clone(),
             queue: self.queue.clone(),
         };
         let mut watch = Watch {
             patience: patience(input.activity_info()),
+            deadline,
             began: Instant::now(),
             current: current.clone(),
             ended: false,
@@ -134,6 +167,8 @@ impl ActivityInboundInterceptor for ActivityRecorder {
             Some(own) => context.with_remote_span_context(own),
             None => context,
         };
+        let baggage = tracer_data::baggage(input.headers(), self.switches.baggage());
+        let context = propagation::with_baggage(context, baggage);
         Box::pin(async move {
             let result = current.scope(next.run(input)).with_context(context).await;
             watch.end(&result);
@@ -144,15 +179,28 @@ impl ActivityInboundInterceptor for ActivityRecorder {
 
 /// How long the server waits for the attempt, from its receipt on. The deadline is on the server's
 /// clock, so only its distance from the start counts.
-fn patience(info: &ActivityInfo) -> Option<std::time::Duration> {
+fn patience(info: &ActivityInfo) -> Option<Duration> {
     info.deadline?.duration_since(info.started_time?).ok()
+}
+
+/// Which deadline that is: the earlier of two, of which the SDK tells an activity the time alone.
+fn deadline(info: &ActivityInfo, header: Option<&StepHeader>) -> Deadline {
+    let of_all = || {
+        let limit = Duration::from_millis(header?.schedule_to_close_ms?);
+        info.scheduled_time?.checked_add(limit)
+    };
+    match (of_all(), info.deadline) {
+        (Some(of_all), Some(deadline)) if deadline >= of_all => Deadline::ScheduleToClose,
+        _ => Deadline::StartToClose,
+    }
 }
 
 /// Tells how the attempt ended, also if its future is dropped.
 struct Watch {
     current: Current,
     began: Instant,
-    patience: Option<std::time::Duration>,
+    patience: Option<Duration>,
+    deadline: Deadline,
     ended: bool,
 }
 
@@ -194,6 +242,7 @@ impl Watch {
     fn tell_end(&self, end: AttemptEnd) {
         let elapsed = self.began.elapsed();
         let late = self.patience.is_some_and(|patience| elapsed > patience);
+        let late = late.then_some(self.deadline);
         let micros = Micros::try_from(elapsed.as_micros()).unwrap_or(Micros::MAX);
         let at = self.current.attempt.started_at.saturating_add(micros);
         let bytes = OVERHEAD

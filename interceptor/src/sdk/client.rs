@@ -1,6 +1,7 @@
 //! What a client's calls carry: the context that is current where they are made.
 //!
-//! Invariant: a call changes by the header `_tracer-data` alone, and only where a span is current.
+//! Invariant: a call changes by the header `_tracer-data` alone, and only where a span is current. Of
+//! baggage only what is allowed goes along.
 
 use futures_util::future::BoxFuture;
 use opentelemetry::Context;
@@ -17,15 +18,21 @@ use temporalio_client::{
 use temporalio_common::protos::temporal::api::common::v1::Header;
 
 use super::tracer_data;
+use crate::propagation::BaggageKeys;
 
 /// Puts the current context into the headers of calls.
 #[derive(Debug)]
-pub(crate) struct ContextWriter;
+pub(crate) struct ContextWriter {
+    pub(crate) baggage: BaggageKeys,
+}
 
-fn write(header: &mut Option<Header>) {
-    let current = Context::map_current(|context| context.span().span_context().clone());
-    if current.is_valid() {
-        tracer_data::write(&current, &mut header.get_or_insert_default().fields);
+impl ContextWriter {
+    fn write(&self, header: &mut Option<Header>) {
+        let current = Context::map_current(|context| context.span().span_context().clone());
+        if current.is_valid() {
+            let headers = &mut header.get_or_insert_default().fields;
+            tracer_data::write(&current, self.baggage.current(), headers);
+        }
     }
 }
 
@@ -37,7 +44,7 @@ macro_rules! carries {
             mut input: $input,
             next: Next<'a, $input, BoxFuture<'a, $output>>,
         ) -> BoxFuture<'a, $output> {
-            $(write(&mut input.options.$header);)+
+            $(self.write(&mut input.options.$header);)+
             next.run(input)
         }
     };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use super::{header, tracer_data};
-use crate::propagation::RunTrace;
+use crate::propagation::{BaggageKeys, RunTrace, passed_on};
 
 /// Reads bytes as the headers of a call. What is read of a trace context is written as it was read.
 ///
@@ -21,13 +21,15 @@ pub fn headers(data: &[u8]) {
         .map(|name| (name.to_owned(), payload.clone()))
         .into();
     header::StepHeader::read(&headers);
+    let baggage = tracer_data::baggage(&headers, &BaggageKeys::new(&["team".to_owned()]));
     if let Ok(Some(context)) = tracer_data::read(&headers) {
         assert!(context.is_valid());
         let mut written = HashMap::new();
-        tracer_data::write(&context, &mut written);
+        tracer_data::write(&context, baggage, &mut written);
         assert_eq!(tracer_data::read(&written), Ok(Some(context.clone())));
         for trigger in ["client", "cron", "retry", "continue_as_new"] {
             RunTrace::of_caller(Some(&context), trigger);
+            passed_on(&context);
         }
     }
 }

@@ -27,6 +27,9 @@ pub(crate) struct StepHeader {
     /// canceled step ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cancellation_type: Option<Cow<'static, str>>,
+    /// Milliseconds from the activity's schedule to its end, retries included, if the workflow limits them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schedule_to_close_ms: Option<u64>,
     /// Hashed tenant of the caller's run, where anything is switched by tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<String>,

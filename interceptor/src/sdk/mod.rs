@@ -15,7 +15,7 @@ pub(crate) mod payload;
 mod plugin;
 #[cfg(feature = "replay")]
 pub(crate) mod replay;
-mod tracer_data;
+pub(crate) mod tracer_data;
 mod worker;
 mod workflow;
 
@@ -45,7 +45,7 @@ pub use worker::WorkerRecorder;
 pub(crate) use workflow::constructor as workflow_recorder;
 
 use crate::counters::{Counter, Counters};
-use crate::observe::{Activation, Completion, Job};
+use crate::observe::{Activation, Completion};
 use crate::policy::Policy;
 use crate::switches::{Beginning, Switchboard};
 use crate::tracker::WorkerId;
@@ -115,9 +115,11 @@ impl Seen {
         match self {
             Self::Activation(origin, message) => {
                 let activation = activation::observe(&message, &origin, policy);
-                if activation.jobs.iter().any(Job::has_malformed_header) {
-                    counters.add(Counter::HeadersMalformed, 1);
-                }
+                let malformed = activation
+                    .jobs
+                    .iter()
+                    .filter(|job| job.has_malformed_header());
+                counters.add(Counter::HeadersMalformed, malformed.count() as u64);
                 Observed::Activation(origin.id, activation)
             }
             Self::Completion(origin, mut message) => {

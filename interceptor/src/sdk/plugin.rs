@@ -78,8 +78,9 @@ impl ClientPlugin for OmniTracePlugin {
             let reach = Reach::Options(Box::new(connection.clone()), Box::new(client));
             recording.background.start(reach);
         }
-        if self.recording.is_some() {
-            let writer: Arc<dyn ClientInterceptor> = Arc::new(ContextWriter);
+        if let Some(recording) = &self.recording {
+            let baggage = recording.switches.baggage().clone();
+            let writer: Arc<dyn ClientInterceptor> = Arc::new(ContextWriter { baggage });
             options.client_interceptors.push(writer);
         }
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use opentelemetry::trace::SpanContext;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::propagation::{Carrier, extract, inject};
+use crate::observe::Sender;
+use crate::propagation::{BAGGAGE, BaggageKeys, Carrier, extract, inject, traceparent};
 
 /// Name of the header.
 pub(crate) const HEADER: &str = "_tracer-data";
@@ -31,15 +32,40 @@ pub(crate) fn read(headers: &HashMap<String, Payload>) -> Result<Option<SpanCont
     extract(&carrier).map(Some).ok_or(Malformed)
 }
 
+/// The same of what is sent to a run that goes on.
+pub(crate) fn sender(headers: &HashMap<String, Payload>) -> Sender {
+    let read = read(headers);
+    Sender {
+        malformed_header: read.is_err(),
+        traceparent: read.ok().flatten().map(|context| traceparent(&context)),
+    }
+}
+
+/// The caller's baggage, as far as it is passed on. What is malformed has none.
+pub(crate) fn baggage(headers: &HashMap<String, Payload>, keys: &BaggageKeys) -> Option<String> {
+    let payload = headers.get(HEADER).filter(|_| !keys.is_empty())?;
+    if payload.data.len() > MAX_BYTES {
+        return None;
+    }
+    let carrier: Carrier = serde_json::from_slice(&payload.data).ok()?;
+    keys.filter(carrier.get(BAGGAGE)?)
+}
+
 /// A header that is no trace context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 /// Adds the header to those of a call, unless it is there.
-pub(crate) fn write(context: &SpanContext, headers: &mut HashMap<String, Payload>) {
+pub(crate) fn write(
+    context: &SpanContext,
+    baggage: Option<String>,
+    headers: &mut HashMap<String, Payload>,
+) {
     headers.entry(HEADER.to_owned()).or_insert_with(|| {
+        let mut carrier = inject(context);
+        carrier.extend(baggage.map(|baggage| (BAGGAGE.to_owned(), baggage)));
         // A string map always serializes.
-        let data = serde_json::to_vec(&inject(context)).unwrap_or_default();
+        let data = serde_json::to_vec(&carrier).unwrap_or_default();
         let metadata = HashMap::from([("encoding".to_owned(), b"json/plain".to_vec())]);
         Payload {
             metadata,
@@ -70,11 +96,20 @@ mod tests {
             .expect("well formed")
             .expect("there");
         let mut written = HashMap::new();
-        write(&context, &mut written);
+        write(&context, Some("team=a".to_owned()), &mut written);
         assert_eq!(written[HEADER].metadata["encoding"], b"json/plain");
         assert_eq!(read(&written), Ok(Some(context.clone())));
+        let keys = |keys: &[&str]| {
+            BaggageKeys::new(&keys.iter().map(|&key| key.into()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            baggage(&written, &keys(&["team"])).as_deref(),
+            Some("team=a")
+        );
+        assert_eq!(baggage(&written, &keys(&["user"])), None);
         let mut others = headers(b"another's");
-        write(&context, &mut others);
+        assert_eq!(baggage(&others, &keys(&["team"])), None);
+        write(&context, None, &mut others);
         assert_eq!(others[HEADER].data, b"another's");
     }
 

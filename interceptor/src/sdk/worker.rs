@@ -39,6 +39,8 @@ pub(crate) struct Origin {
     pub(crate) data_converter: Option<DataConverter>,
     /// The run that a replayer's made-up ids stand for.
     pub(crate) fixed_run: Option<RunKey>,
+    /// Whether runs that continue as new go on in their trace.
+    pub(crate) trace_per_chain: bool,
     /// Until when the codec is not asked: it did not answer.
     codec_rests: Mutex<Option<Instant>>,
 }
@@ -59,6 +61,7 @@ impl Origin {
             task_queue: OnceLock::new(),
             data_converter,
             fixed_run,
+            trace_per_chain: false,
             codec_rests: Mutex::new(None),
         }
     }
@@ -99,7 +102,10 @@ pub struct WorkerRecorder {
 impl WorkerRecorder {
     pub(crate) fn new(origin: Origin, recording: &Recording) -> Self {
         Self {
-            origin: Arc::new(origin),
+            origin: Arc::new(Origin {
+                trace_per_chain: recording.switches.trace_per_chain(),
+                ..origin
+            }),
             queue: recording.queue.clone(),
             background: recording.background.clone(),
         }

@@ -1,22 +1,28 @@
-//! What a workflow sends along with its calls: the headers `omnitrace` and `_tracer-data`.
+//! What a workflow sends along with its calls: the headers `omnitrace` and `_tracer-data`. And whose code runs,
+//! for its log lines.
 //!
 //! Invariant: a pure function of the run, because it runs again on replay; it changes no command
 //! but for those headers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use omnitrace_store::ids;
 use omnitrace_store::key::{EventKey, Step};
 use omnitrace_store::row::RunKey;
-use opentelemetry::trace::{SpanContext, TraceId};
+use opentelemetry::trace::{SpanContext, TraceId, TraceState};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_sdk::workflow_interceptors::{
     CancellableWorkflowOutboundFuture, ContinueAsNewInput, ContinueAsNewResult,
-    ScheduleActivityInput, ScheduleActivityResult, ScheduleLocalActivityInput, SignalWorkflowInput,
-    SignalWorkflowResult, SignalWorkflowTarget, StartChildWorkflowInput, StartChildWorkflowResult,
-    StartNexusOperationInput, StartNexusOperationResult, SyncWorkflowInterceptorContext,
-    WorkflowInterceptor, WorkflowInterceptorConstructor, WorkflowInterceptorContext, WorkflowNext,
+    ExecuteWorkflowInput, ExecuteWorkflowResult, HandleSignalInput, HandleSignalResult,
+    HandleUpdateInput, HandleUpdateResult, ScheduleActivityInput, ScheduleActivityResult,
+    ScheduleLocalActivityInput, SignalWorkflowInput, SignalWorkflowResult, SignalWorkflowTarget,
+    StartChildWorkflowInput, StartChildWorkflowResult, StartNexusOperationInput,
+    StartNexusOperationResult, SyncWorkflowInterceptorContext, WorkflowInterceptor,
+    WorkflowInterceptorConstructor, WorkflowInterceptorContext, WorkflowInterceptorFuture,
+    WorkflowNext,
 };
 use temporalio_sdk::{
     ActivityCancellationType, ChildWorkflowCancellationType, WorkflowContextView,
@@ -25,7 +31,8 @@ use temporalio_sdk::{
 use super::activation::{beginning, called, trigger};
 use super::header::StepHeader;
 use super::tracer_data;
-use crate::propagation::{context, continued, inject};
+use crate::current::CurrentRun;
+use crate::propagation::{BAGGAGE, context, continued, inject, passed_on};
 use crate::sampling::Lineage;
 use crate::switches::{Beginning, Switchboard};
 
@@ -41,9 +48,10 @@ pub(crate) fn constructor(
 
 #[derive(Debug)]
 struct HeaderWriter {
-    run: RunKey,
-    trace_id: TraceId,
-    sampled: bool,
+    /// Its context has the caller's tracestate, for those that the run calls.
+    run: Arc<CurrentRun>,
+    trace_per_chain: bool,
+    baggage: Option<String>,
     /// What switches go by; `None` where nothing was ever switched.
     began: Option<Beginning>,
     /// Uses of each activity id that the user set. Ids that core makes up are never used twice.
@@ -65,17 +73,28 @@ impl HeaderWriter {
             first_execution_run_id: Some(view.first_execution_run_id()).filter(|id| !id.is_empty()),
             continued_from_run_id: view.continued_from_run_id(),
             trigger,
+            trace_per_chain: switches.trace_per_chain(),
         };
         let caller = tracer_data::read(&raw.headers);
         let (trace, parent_sampled) = called(&raw.headers, &caller, trigger);
+        let trace_state = match (&trace, &caller) {
+            (Some(_), Ok(Some(caller))) => passed_on(caller),
+            _ => TraceState::default(),
+        };
         let trace_id = trace.map_or_else(|| lineage.trace_id(), |trace| trace.trace_id);
         let began = (!switches.is_untouched()).then(|| beginning(raw, switches));
         let of = began.clone().unwrap_or_default();
+        let sampled = (switches.decide(&trace_id, parent_sampled, &of).why()).is_some();
+        let trace_id = TraceId::from_hex(&trace_id).unwrap_or(TraceId::INVALID);
+        let span_id = ids::span_id(&run, "");
         Self {
-            sampled: (switches.decide(&trace_id, parent_sampled, &of).why()).is_some(),
             began,
-            trace_id: TraceId::from_hex(&trace_id).unwrap_or(TraceId::INVALID),
-            run,
+            trace_per_chain: lineage.trace_per_chain,
+            baggage: tracer_data::baggage(&raw.headers, switches.baggage()),
+            run: Arc::new(CurrentRun {
+                key: run,
+                context: context(trace_id, &span_id, sampled, trace_state),
+            }),
             activity_uses: RefCell::default(),
             calls: RefCell::default(),
         }
@@ -83,18 +102,35 @@ impl HeaderWriter {
 
     fn header(&self, cancellation_type: &'static str) -> StepHeader {
         StepHeader {
-            sampled: Some(self.sampled),
+            sampled: Some(self.run.context.is_sampled()),
             nth_use: None,
             cancellation_type: Some(cancellation_type.into()),
+            schedule_to_close_ms: None,
             tenant: self.began.as_ref().and_then(|began| began.tenant.clone()),
             began: self.began.as_ref().map(|began| began.at),
         }
     }
 
-    /// The context of the span with this key; the run's own has the empty one.
+    /// The context of the span of the event with this key.
     fn context(&self, event_key: &str) -> SpanContext {
-        let span_id = ids::span_id(&self.run, event_key);
-        context(self.trace_id, &span_id, self.sampled)
+        let span_id = ids::span_id(&self.run.key, event_key);
+        let of = &self.run.context;
+        let state = of.trace_state().clone();
+        context(of.trace_id(), &span_id, of.is_sampled(), state)
+    }
+
+    /// That of the run's own span.
+    fn own_context(&self) -> SpanContext {
+        self.run.context.clone()
+    }
+
+    /// Its code runs as that of the run.
+    fn scope<'a, F: Future + 'a>(&self, code: F) -> WorkflowInterceptorFuture<'a, F::Output> {
+        WorkflowInterceptorFuture::new(CurrentRun::scope(self.run.clone(), code))
+    }
+
+    fn write(&self, context: &SpanContext, headers: &mut HashMap<String, Payload>) {
+        tracer_data::write(context, self.baggage.clone(), headers);
     }
 
     /// The context of a step whose number counts what is alike. Its callee is told before the server
@@ -114,6 +150,7 @@ impl HeaderWriter {
         id: Option<&str>,
         name: &str,
         cancellation: ActivityCancellationType,
+        schedule_to_close: Option<Duration>,
         headers: &mut HashMap<String, Payload>,
     ) {
         let nth_use = id.map(|id| {
@@ -127,9 +164,12 @@ impl HeaderWriter {
         let key = id.zip(nth_use).map(|(id, nth_use)| {
             EventKey::new("activity", Step::nth_use(id, nth_use), name, 0).to_string()
         });
-        tracer_data::write(&self.context(&key.unwrap_or_default()), headers);
+        let context = key.map_or_else(|| self.own_context(), |key| self.context(&key));
+        self.write(&context, headers);
         let header = StepHeader {
             nth_use,
+            schedule_to_close_ms: schedule_to_close
+                .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             ..self.header(match cancellation {
                 ActivityCancellationType::WaitCancellationCompleted => {
                     "wait_cancellation_completed"
@@ -143,6 +183,45 @@ impl HeaderWriter {
 }
 
 impl WorkflowInterceptor for HeaderWriter {
+    fn execute<'a>(
+        &'a self,
+        _ctx: WorkflowInterceptorContext,
+        input: ExecuteWorkflowInput,
+        next: WorkflowNext<
+            'a,
+            ExecuteWorkflowInput,
+            WorkflowInterceptorFuture<'a, ExecuteWorkflowResult>,
+        >,
+    ) -> WorkflowInterceptorFuture<'a, ExecuteWorkflowResult> {
+        self.scope(next.run(input))
+    }
+
+    fn handle_signal<'a>(
+        &'a self,
+        _ctx: WorkflowInterceptorContext,
+        input: HandleSignalInput,
+        next: WorkflowNext<
+            'a,
+            HandleSignalInput,
+            WorkflowInterceptorFuture<'a, HandleSignalResult>,
+        >,
+    ) -> WorkflowInterceptorFuture<'a, HandleSignalResult> {
+        self.scope(next.run(input))
+    }
+
+    fn handle_update<'a>(
+        &'a self,
+        _ctx: WorkflowInterceptorContext,
+        input: HandleUpdateInput,
+        next: WorkflowNext<
+            'a,
+            HandleUpdateInput,
+            WorkflowInterceptorFuture<'a, HandleUpdateResult>,
+        >,
+    ) -> WorkflowInterceptorFuture<'a, HandleUpdateResult> {
+        self.scope(next.run(input))
+    }
+
     fn schedule_activity(
         &self,
         _ctx: WorkflowInterceptorContext,
@@ -153,12 +232,12 @@ impl WorkflowInterceptor for HeaderWriter {
             CancellableWorkflowOutboundFuture<ScheduleActivityResult>,
         >,
     ) -> CancellableWorkflowOutboundFuture<ScheduleActivityResult> {
-        let (id, cancellation) = (
-            input.options().activity_id.clone(),
-            input.options().cancellation_type,
-        );
+        let options = input.options();
+        let (id, cancellation) = (options.activity_id.clone(), options.cancellation_type);
+        let limit = options.close_timeouts.schedule_to_close();
         let name = input.activity_type().to_owned();
-        self.activity(id.as_deref(), &name, cancellation, input.headers_mut());
+        let headers = input.headers_mut();
+        self.activity(id.as_deref(), &name, cancellation, limit, headers);
         next.run(input)
     }
 
@@ -172,12 +251,12 @@ impl WorkflowInterceptor for HeaderWriter {
             CancellableWorkflowOutboundFuture<ScheduleActivityResult>,
         >,
     ) -> CancellableWorkflowOutboundFuture<ScheduleActivityResult> {
-        let (id, cancellation) = (
-            input.options().activity_id.clone(),
-            input.options().cancel_type,
-        );
+        let options = input.options();
+        let (id, cancellation) = (options.activity_id.clone(), options.cancel_type);
+        let limit = options.schedule_to_close_timeout;
         let name = input.activity_type().to_owned();
-        self.activity(id.as_deref(), &name, cancellation, input.headers_mut());
+        let headers = input.headers_mut();
+        self.activity(id.as_deref(), &name, cancellation, limit, headers);
         next.run(input)
     }
 
@@ -204,10 +283,10 @@ impl WorkflowInterceptor for HeaderWriter {
         let id = input.options().workflow_id.as_deref().unwrap_or_default();
         // An id that the SDK makes up is not known yet.
         let context = match id.is_empty() {
-            true => self.context(""),
+            true => self.own_context(),
             false => self.counted("child_workflow", id, input.workflow_type()),
         };
-        tracer_data::write(&context, input.headers_mut());
+        self.write(&context, input.headers_mut());
         self.header(cancellation).write(input.headers_mut());
         next.run(input)
     }
@@ -227,9 +306,9 @@ impl WorkflowInterceptor for HeaderWriter {
             | SignalWorkflowTarget::External { workflow_id, .. } => {
                 self.counted("signal_external", workflow_id, input.signal_name())
             }
-            _ => self.context(""),
+            _ => self.own_context(),
         };
-        tracer_data::write(&context, input.headers_mut());
+        self.write(&context, input.headers_mut());
         next.run(input)
     }
 
@@ -239,8 +318,8 @@ impl WorkflowInterceptor for HeaderWriter {
         mut input: ContinueAsNewInput,
         next: WorkflowNext<'static, ContinueAsNewInput, ContinueAsNewResult>,
     ) -> ContinueAsNewResult {
-        let context = continued(&self.run, self.trace_id, self.sampled);
-        tracer_data::write(&context, input.headers_mut());
+        let context = continued(&self.run.key, self.own_context(), self.trace_per_chain);
+        self.write(&context, input.headers_mut());
         next.run(input)
     }
 
@@ -263,6 +342,7 @@ impl WorkflowInterceptor for HeaderWriter {
             headers.extend(
                 inject(&context)
                     .into_iter()
+                    .chain((self.baggage.clone()).map(|baggage| (BAGGAGE.to_owned(), baggage)))
                     .filter(|(_, text)| !text.is_empty()),
             );
         }

@@ -25,7 +25,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::names::{ENVIRONMENT, HOST_NAME, PROCESS_PID, SERVICE_NAME};
-use crate::config::{Endpoint, Otlp, OtlpProtocol, Secret, Settings};
+use crate::config::{Endpoint, MetricsTemporality, Otlp, OtlpProtocol, OtlpTls, Secret, Settings};
 
 const DEFAULT_HTTP: &str = "http://localhost:4318";
 const DEFAULT_GRPC: &str = "http://localhost:4317";
@@ -159,6 +159,16 @@ fn default_endpoint(protocol: OtlpProtocol) -> &'static str {
     }
 }
 
+impl From<MetricsTemporality> for Temporality {
+    fn from(chosen: MetricsTemporality) -> Self {
+        match chosen {
+            MetricsTemporality::Cumulative => Self::Cumulative,
+            MetricsTemporality::Delta => Self::Delta,
+            MetricsTemporality::LowMemory => Self::LowMemory,
+        }
+    }
+}
+
 /// How one signal is sent.
 struct Signal<'a> {
     /// Its own address.
@@ -169,6 +179,7 @@ struct Signal<'a> {
     headers: &'a [(String, Secret)],
     timeout_ms: u64,
     gzip: bool,
+    tls: &'a OtlpTls,
 }
 
 impl Signal<'_> {
@@ -214,6 +225,7 @@ fn span_exporter(otlp: &Otlp) -> Result<OtlpExporter, CollectorError> {
         headers: &otlp.headers,
         timeout_ms: otlp.timeout_ms,
         gzip: otlp.gzip,
+        tls: &otlp.tls,
     };
     let builder = OtlpExporter::builder();
     let built = match otlp.protocol {
@@ -232,8 +244,9 @@ fn metric_exporter(otlp: &Otlp) -> Result<MetricExporter, CollectorError> {
         headers: &metrics.headers,
         timeout_ms: metrics.timeout_ms,
         gzip: metrics.gzip,
+        tls: &metrics.tls,
     };
-    let builder = MetricExporter::builder().with_temporality(Temporality::Cumulative);
+    let builder = MetricExporter::builder().with_temporality(metrics.temporality.into());
     let built = match metrics.protocol {
         OtlpProtocol::HttpProtobuf => with_http(builder.with_http(), &signal, otlp)?.build(),
         OtlpProtocol::Grpc => with_grpc(builder.with_tonic(), &signal, otlp)?.build(),
@@ -255,7 +268,7 @@ fn with_http<B: WithExportConfig + WithHttpConfig>(
     let timeout = Duration::from_millis(signal.timeout_ms);
     let mut client = reqwest::Client::builder().timeout(timeout);
     client = match address.starts_with("https://") {
-        true => client.tls_backend_preconfigured(tls(otlp)?),
+        true => client.tls_backend_preconfigured(tls(signal.tls)?),
         // Without certificates nothing is asked of a provider of TLS.
         false => client.tls_backend_preconfigured(plain()?),
     };
@@ -295,7 +308,7 @@ fn with_grpc<B: WithExportConfig + WithTonicConfig>(
         .with_timeout(Duration::from_millis(signal.timeout_ms))
         .with_metadata(MetadataMap::from_headers(headers));
     if secure {
-        builder = builder.with_tls_config(grpc_tls(otlp)?);
+        builder = builder.with_tls_config(grpc_tls(signal.tls)?);
     }
     Ok(match signal.gzip {
         true => WithTonicConfig::with_compression(builder, Compression::Gzip),
@@ -308,12 +321,12 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, CollectorError> {
         .map_err(|error| CollectorError::Settings(format!("{}: {error}", path.display())))
 }
 
-fn grpc_tls(otlp: &Otlp) -> Result<ClientTlsConfig, CollectorError> {
-    let mut tls = match &otlp.certificate {
+fn grpc_tls(files: &OtlpTls) -> Result<ClientTlsConfig, CollectorError> {
+    let mut tls = match &files.certificate {
         Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
         None => ClientTlsConfig::new().with_native_roots(),
     };
-    if let (Some(certificate), Some(key)) = (&otlp.client_certificate, &otlp.client_key) {
+    if let (Some(certificate), Some(key)) = (&files.client_certificate, &files.client_key) {
         tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }
     Ok(tls)
@@ -333,19 +346,19 @@ fn configuration()
         .map_err(settings_error)
 }
 
-fn tls(otlp: &Otlp) -> Result<ClientConfig, CollectorError> {
+fn tls(files: &OtlpTls) -> Result<ClientConfig, CollectorError> {
     let certificates = |path: &std::path::Path| {
         CertificateDer::pem_slice_iter(&read(path)?)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| CollectorError::Settings(format!("{}: {error}", path.display())))
     };
     let mut roots = RootCertStore::empty();
-    match &otlp.certificate {
+    match &files.certificate {
         Some(path) => roots.add_parsable_certificates(certificates(path)?),
         None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
     };
     let tls = configuration()?.with_root_certificates(roots);
-    match (&otlp.client_certificate, &otlp.client_key) {
+    match (&files.client_certificate, &files.client_key) {
         (Some(certificate), Some(key)) => {
             let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(settings_error)?;
             tls.with_client_auth_cert(certificates(certificate)?, key)

@@ -118,6 +118,8 @@ pub(super) const GEN_AI_OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
 pub(super) const LINK: &str = "omnitrace.link";
 pub(super) const LINK_PREVIOUS_ATTEMPT: &str = "previous_attempt";
 pub(super) const LINK_CONTINUED_FROM: &str = "continued_from";
+/// Whoever sent a signal or an update.
+pub(super) const LINK_SENT_BY: &str = "sent_by";
 /// A caller that was not sampled.
 pub(super) const LINK_CALLED_BY: &str = "called_by";
 

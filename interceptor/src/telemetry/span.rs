@@ -6,9 +6,12 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use omnitrace_store::content;
 use omnitrace_store::ids;
 use omnitrace_store::key::EventKey;
-use omnitrace_store::row::{EventRow, Micros, RunKey, RunRow, SampledBy, Status, TRACEPARENT};
+use omnitrace_store::row::{
+    EventRow, Micros, RunKey, RunRow, SENDER, SampledBy, Status, TRACEPARENT,
+};
 use opentelemetry::trace::{
     Event, Link, SpanContext, SpanId, SpanKind, Status as SpanStatus, TraceFlags, TraceId,
     TraceState,
@@ -99,14 +102,15 @@ pub(crate) fn run_span(
     let caller = run.parent_span_id.as_deref();
     let unseen = caller.filter(|_| run.sampled_by != SampledBy::Parent && run.parent.is_none());
     links.extend(unseen.map(|caller| {
-        let caller = propagation::context(trace, caller, false);
+        let caller = propagation::context(trace, caller, false, TraceState::default());
         link(caller, LINK_CALLED_BY)
     }));
     let caller = caller.filter(|_| unseen.is_none()).map(str::to_owned);
     let parent = caller.or_else(|| {
-        // Runs of one trace have one root: what is tried again lies under what it was tried before.
+        // Runs of one trace have one root: what is tried again, or goes on in its trace, lies under the run
+        // before it.
         let of_trace = match run.trigger.as_str() {
-            "retry" => {
+            "retry" | "continue_as_new" => {
                 let (before, trace) = before.as_ref()?;
                 (*trace == run.trace_id).then(|| before.clone())?
             }
@@ -220,12 +224,16 @@ pub(crate) fn event_span(row: &EventRow, run: OfRun<'_>, shape: &SpanShape) -> S
         .then(|| content_event(&data, end, shape))
         .flatten();
     let before = is_attempt.then(|| attempt_before(row)).flatten();
-    let links = before.map(|before| link(context(trace, &before), LINK_PREVIOUS_ATTEMPT));
+    let before = before.map(|before| link(context(trace, &before), LINK_PREVIOUS_ATTEMPT));
+    let sender = data.get(SENDER).and_then(Value::as_str);
+    let sender = sender.filter(|_| matches!(&*row.kind, "signal" | "update"));
+    let sender = sender.and_then(propagation::context_in);
+    let sender = sender.map(|sender| link(sender, LINK_SENT_BY));
     let (name, kind) = name(row);
     // What a workflow calls that nobody records lies under its own span.
     let stranger = data.get(TRACEPARENT).and_then(Value::as_str);
-    let stranger = (stranger.filter(|_| is_attempt)).and_then(propagation::parent_in);
-    let parent = stranger.map_or_else(|| parent(row), |span| span.to_string());
+    let stranger = (stranger.filter(|_| is_attempt)).and_then(propagation::context_in);
+    let parent = stranger.map_or_else(|| parent(row), |caller| caller.span_id().to_string());
     Span {
         context: context(trace, &row.span_id),
         parent: Some(&parent),
@@ -238,7 +246,7 @@ pub(crate) fn event_span(row: &EventRow, run: OfRun<'_>, shape: &SpanShape) -> S
             .into_iter()
             .chain(failure.event(end, shape))
             .collect(),
-        links: links.into_iter().collect(),
+        links: before.into_iter().chain(sender).collect(),
         status: failure.status(),
     }
     .data(shape)
@@ -314,12 +322,12 @@ fn data(row: &EventRow) -> Map<String, Value> {
 
 fn content_event(data: &Map<String, Value>, at: Micros, shape: &SpanShape) -> Option<Event> {
     let mut a = Attributes::default();
-    let both = [
-        (GEN_AI_INPUT_MESSAGES, "input"),
-        (GEN_AI_OUTPUT_MESSAGES, "output"),
+    let both: [(_, fn(&_) -> Option<&_>); 2] = [
+        (GEN_AI_INPUT_MESSAGES, content::prompts),
+        (GEN_AI_OUTPUT_MESSAGES, content::responses),
     ];
-    for (name, key) in both {
-        if let Some(value) = data.get(key) {
+    for (name, of) in both {
+        if let Some(value) = of(data) {
             a.text(name, &value.to_string());
         }
     }

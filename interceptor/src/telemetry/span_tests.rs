@@ -116,6 +116,8 @@ fn every_kind_of_span() {
     };
     let before = "0af7651916cd43dd8448eb211c80319c";
     spans.push(run_span(&continued, Some(before), &shape()));
+    // In one trace with the run before it.
+    spans.push(run_span(&continued, Some(&run().trace_id), &shape()));
 
     let data = |data: Value| Some(data.to_string());
     let rows = [
@@ -164,6 +166,9 @@ fn every_kind_of_span() {
         failed(row("child_workflow", "pay-2", "Payment", 1)),
         EventRow {
             category: Some("approval".to_owned()),
+            data_redacted: data(json!({
+                "_traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            })),
             ..row("signal", "17", "approve", 1)
         },
         row("signal_external", "other", "approve", 1),
@@ -232,6 +237,12 @@ fn every_kind_of_span() {
         json!({ "input": "Why?", "output": "So." }),
     );
     spans.push(event_span(&asked, (&run()).into(), &readable));
+    let told = inner(
+        "model",
+        "claude",
+        json!({ "data": { "messages": ["Why?"], "completion": "So.", "usage": {} } }),
+    );
+    spans.push(event_span(&told, (&run()).into(), &readable));
     spans.extend(requests());
     let texts: Vec<String> = spans.iter().map(text).collect();
     insta::assert_snapshot!(texts.join("\n\n"));

@@ -32,6 +32,17 @@ pub(crate) struct Rows {
     pub(crate) replayed: bool,
     /// Runs that are in the cache no longer.
     pub(crate) left: Vec<RunKey>,
+    /// What leaves nothing in history.
+    pub(crate) asked: Option<Asked>,
+}
+
+/// What a run was asked, live, that leaves nothing in history.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) run: RunKey,
+    pub(crate) workflow_type: String,
+    pub(crate) queries: u64,
+    pub(crate) rejected_updates: u64,
 }
 
 impl Rows {

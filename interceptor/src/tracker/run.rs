@@ -12,10 +12,10 @@ use std::collections::{HashMap, HashSet};
 use omnitrace_store::key::Step as StepKey;
 use omnitrace_store::row::{Micros, Phase, RunKey, RunRow, Source, Status};
 
-use super::Rows;
 use super::acceptance::{Acceptance, Evidence, Proposed};
 use super::step::{Cancellation, Step, StepId};
-use crate::observe::{Activation, Failure, RunStart};
+use super::{Asked, Rows};
+use crate::observe::{Activation, Failure, Job, RunStart};
 use crate::policy::{Policy, Redacted};
 use crate::sampling::Lineage;
 
@@ -82,6 +82,7 @@ impl RunTracker {
             first_execution_run_id: start.first_execution_run_id.as_deref(),
             continued_from_run_id: start.continued_from_run_id.as_deref(),
             trigger: start.trigger,
+            trace_per_chain: start.trace_per_chain,
         };
         row.trace_id = trace.map_or_else(|| lineage.trace_id(), |trace| trace.trace_id.clone());
         row.workflow_type.clone_from(&start.workflow_type);
@@ -147,6 +148,16 @@ impl RunTracker {
     ) {
         if acceptance.proves(self.proposed(), Evidence::Activation(&activation)) {
             self.accept(policy, rows);
+        }
+        let queries = activation
+            .jobs
+            .iter()
+            .filter(|job| matches!(job, Job::Query { .. }));
+        let queries = queries.count() as u64;
+        // From zero on, so that the first one is an increase.
+        let begins = |job: &Job| matches!(job, Job::Initialize(_));
+        if queries > 0 || activation.jobs.iter().any(begins) {
+            self.asked(queries, 0, rows);
         }
         if activation.is_query_only() {
             if self.ahead == Ahead::Perhaps && activation.is_direct_query() {
@@ -279,6 +290,21 @@ impl RunTracker {
             self.row.error_type = Some(failure.error_type);
             self.row.error_message = failure.message;
         }
+    }
+
+    /// Counts what leaves nothing in history; a replayer makes it up.
+    fn asked(&self, queries: u64, rejected_updates: u64, rows: &mut Rows) {
+        if self.row.source < Source::Live {
+            return;
+        }
+        let asked = rows.asked.get_or_insert_with(|| Asked {
+            run: self.row.key.clone(),
+            workflow_type: self.row.workflow_type.clone(),
+            queries: 0,
+            rejected_updates: 0,
+        });
+        asked.queries += queries;
+        asked.rejected_updates += rejected_updates;
     }
 
     /// Gives an accepted step its number, once.

@@ -4,11 +4,11 @@
 //! on which worker saw it or how often.
 
 use omnitrace_store::key::{EventKey, Step as StepKey};
-use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, Status};
+use omnitrace_store::row::{EventRow, Micros, Phase, RunKey, SENDER, Status};
 use serde_json::{Map, Value, json};
 
-use crate::observe::Failure;
-use crate::policy::{Policy, Redacted, Usage};
+use crate::observe::{Failure, Sender};
+use crate::policy::{Content, Policy, Redacted, Usage};
 
 /// What identifies a step between its command and its resolution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +21,15 @@ pub(super) enum StepId {
     Nexus(u32),
     Update(String),
 }
+
+/// Kinds of steps whose names are a user's, which rules of categories are asked of.
+const RULED: &[&str] = &[
+    "activity",
+    "child_workflow",
+    "signal",
+    "signal_external",
+    "update",
+];
 
 /// How far the cancellation of a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +107,13 @@ impl Step {
         self
     }
 
+    pub(super) fn sent_by(self, sender: Sender) -> Self {
+        match sender.traceparent {
+            Some(context) => self.with(SENDER, context),
+            None => self,
+        }
+    }
+
     pub(super) fn status(mut self, status: Status) -> Self {
         self.status = status;
         self
@@ -117,6 +133,14 @@ impl Step {
         self.ended_at = Some(at);
     }
 
+    /// Whose content its result is, by the rules on its name.
+    pub(super) fn content(&self, policy: &Policy) -> Content {
+        match RULED.contains(&self.kind) {
+            true => policy.content(&self.name),
+            false => Content::Plain,
+        }
+    }
+
     /// The row as it stands.
     pub(super) fn row(&self, run: &RunKey, phase: Phase, policy: &Policy) -> EventRow {
         let key = EventKey::new(self.kind, self.step.clone(), &self.name, self.attempt);
@@ -131,7 +155,10 @@ impl Step {
             row.error_message.clone_from(&failure.message);
         }
         let usage = self.output.as_ref().and_then(Redacted::usage);
-        row.category = policy.category(&self.name, usage);
+        row.category = match RULED.contains(&self.kind) {
+            true => policy.category(&self.name, usage),
+            false => usage.map(|_| "model".to_owned()),
+        };
         set_usage(&mut row, usage);
         row.data_redacted = self.data(policy);
         row.phase = phase;

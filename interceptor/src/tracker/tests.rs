@@ -10,9 +10,9 @@ use super::acceptance::{Acceptance, Rule};
 use super::{Rows, Trackers};
 use crate::observe::{
     Activation, Command, Completion, Eviction, Failure, Job, LocalActivity, Outcome, RunStart,
-    ScheduleActivity,
+    ScheduleActivity, Sender,
 };
-use crate::policy::{Content, Policy, PolicySettings, Redacted};
+use crate::policy::{CategoryRules, Content, Policy, PolicySettings, Redacted};
 
 const RUN: &str = "run";
 
@@ -69,6 +69,7 @@ fn start() -> Job {
         source: Source::Live,
         parent_sampled: None,
         trace: None,
+        trace_per_chain: false,
         malformed_header: false,
     }))
 }
@@ -114,6 +115,7 @@ fn update() -> Job {
         id: "update".to_owned(),
         name: "change".to_owned(),
         input: Redacted::default(),
+        sender: Sender::default(),
     }
 }
 
@@ -459,6 +461,43 @@ fn a_timer_that_its_own_task_cancels_leaves_nothing_accepted() {
         "+timer:2:timer:1 running",
     ];
     assert_eq!(rows(seen, Acceptance::default()), expected);
+}
+
+#[test]
+fn rules_of_categories_are_asked_of_what_a_user_names_alone() {
+    let rules = PolicySettings {
+        categories: CategoryRules::parse("tool=*").expect("a rule"),
+        ..PolicySettings::default()
+    };
+    let policy = Policy::new(rules);
+    let mut trackers = Trackers::default();
+    let mut categories = BTreeMap::new();
+    for seen in [
+        activation(1, 3, vec![start(), update()]),
+        completion(vec![
+            timer(1),
+            local(2),
+            Command::SetPatch { id: "p".to_owned() },
+        ]),
+    ] {
+        let rows = match seen {
+            Seen::Activation(seen) => trackers.activation(0, seen, &policy),
+            Seen::Completion(seen) => trackers.completion(0, seen, &policy),
+            Seen::Stopped => continue,
+        };
+        categories.extend(rows.events.into_iter().map(|row| (row.kind, row.category)));
+    }
+    let tool = Some("tool".to_owned());
+    let expected = [
+        ("activity", &tool),
+        ("patch", &None),
+        ("timer", &None),
+        ("update", &tool),
+    ];
+    let found = categories
+        .iter()
+        .map(|(kind, category)| (kind.as_str(), category));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
 }
 
 #[test]

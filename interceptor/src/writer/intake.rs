@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use omnitrace_store::row::{Micros, RunKey, SampledBy, Source};
-use omnitrace_store::{Scope, Seen as HighWater, ids};
+use omnitrace_store::{Scope, Seen as HighWater};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::unstored::Unstored;
@@ -196,6 +196,11 @@ impl Intake {
             let of = Beginning::from(row);
             self.decide(&run, &row.trace_id, parent_sampled, &of, true);
         }
+        if let Some(asked) = &rows.asked
+            && self.decided.get(&asked.run) != Some(&Decision::Off)
+        {
+            self.metrics.asked(asked);
+        }
         self.replays = rows.replayed;
         for mut row in rows.events {
             if self.unstored.is_some() && rows.replayed {
@@ -253,12 +258,10 @@ impl Intake {
         }
         if attempt.standalone.is_some() {
             // A run of its own, of which nobody decided before.
-            let run = &attempt.run;
-            let trace_id = ids::trace_id(&run.namespace, &run.workflow_id, &run.run_id);
+            let trace_id = attempt.trace_id.as_deref().unwrap_or_default();
             let begins = attempt.attempt == 1 && matches!(seen, AttemptSeen::Started);
             let of = attempt.beginning();
-            self.decide(run, &trace_id, attempt.sampled, &of, begins);
-            self.follow_trace(run, &trace_id);
+            self.decide(&attempt.run, trace_id, attempt.sampled, &of, begins);
         }
         if let Some(trace_id) = &attempt.trace_id {
             self.follow_trace(&attempt.run, trace_id);
@@ -277,8 +280,7 @@ impl Intake {
 
     fn explicit(&mut self, explicit: Explicit) {
         let run = explicit.run.clone();
-        // Of the present: it has no history that its rows are compared with.
-        let of = Beginning::now();
+        let of = self.switches.explicit(explicit.tenant.as_deref());
         let begins = explicit.is_start();
         self.decided(&run, &explicit.trace_id, explicit.decided, &of, begins);
         self.follow_trace(&run, &explicit.trace_id);

@@ -1,11 +1,13 @@
 //! A node of a trace: the run, a step, an attempt, or something inside.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
+use omnitrace_store::content;
 use omnitrace_store::row::Status;
 use omnitrace_store::tree::{Node, Role};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::trace::{Link, link};
@@ -149,10 +151,13 @@ pub(super) fn trace_node<'a>(
         }),
         hint: node.hint,
         redaction: node.redaction().map(redaction),
-        prompts: content(node, data, view.include.prompts, "input", PROMPTS),
-        responses: content(node, data, view.include.responses, "output", RESPONSES),
+        prompts: content(node, data, view.include.prompts, content::prompts),
+        responses: content(node, data, view.include.responses, content::responses),
         artifacts: if view.include.artifacts {
-            node.walk().filter_map(artifact).collect()
+            let mut seen = HashSet::new();
+            (node.walk().flat_map(artifacts))
+                .filter(|artifact| seen.insert((artifact.name, artifact.url)))
+                .collect()
         } else {
             Vec::new()
         },
@@ -163,25 +168,15 @@ pub(super) fn trace_node<'a>(
     }
 }
 
-/// Fields under which events of the explicit API tell what a model was asked, and what it said.
-const PROMPTS: &[&str] = &["prompt", "prompts", "messages", "input"];
-const RESPONSES: &[&str] = &["response", "responses", "completion", "output"];
-
-/// What went into a call of a language model, or came out: the payload of an activity, or fields of
-/// an event. Arrays are several.
+/// What went into a call of a language model, or came out. Arrays are several.
 fn content<'a>(
     node: &Node,
     data: Option<&'a Value>,
     wanted: bool,
-    payload: &str,
-    fields: &[&str],
+    of: fn(&Map<String, Value>) -> Option<&Value>,
 ) -> Vec<&'a Value> {
-    let Some(data) = data.filter(|_| wanted && is_model(node)) else {
-        return Vec::new();
-    };
-    let told = data.get("data");
-    let told = told.and_then(|told| fields.iter().find_map(|field| told.get(field)));
-    match data.get(payload).or(told) {
+    let data = data.filter(|_| wanted && is_model(node));
+    match data.and_then(|data| of(data.as_object()?)) {
         None => Vec::new(),
         Some(Value::Array(values)) => values.iter().collect(),
         Some(value) => vec![value],
@@ -199,12 +194,27 @@ pub(super) fn is_model(node: &Node) -> bool {
     node.kind == "model" || node.category.as_deref() == Some("model")
 }
 
-fn artifact(node: &Node) -> Option<Artifact<'_>> {
-    let url = node.data.as_ref()?.get("url")?.as_str()?;
-    (node.kind == "artifact").then_some(Artifact {
+/// What it told by itself, and what its result tells of.
+fn artifacts(node: &Node) -> impl Iterator<Item = Artifact<'_>> {
+    let field = |name: &str| node.data.as_ref().and_then(|data| data.get(name));
+    let told = field("url").filter(|_| node.kind == "artifact");
+    let told = told.and_then(Value::as_str).map(|url| Artifact {
         name: &node.name,
         url,
-    })
+    });
+    let found = match node.role {
+        // Its data holds what its row keeps as one value each.
+        Role::Run => field("output").and_then(|output| output.get("artifacts")),
+        _ => field("artifacts"),
+    };
+    let found = found.and_then(Value::as_array);
+    let found = found.into_iter().flatten().filter_map(|artifact| {
+        Some(Artifact {
+            name: artifact.get("name")?.as_str()?,
+            url: artifact.get("url")?.as_str()?,
+        })
+    });
+    told.into_iter().chain(found)
 }
 
 fn redaction(of: &Value) -> Redaction {

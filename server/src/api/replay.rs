@@ -17,7 +17,7 @@ pub(crate) struct Replay<'a> {
     verdict: ReplayVerdict,
     /// Key of the step at which the code parts from the run, or first changes; empty for the run's end.
     event_key: Option<&'a str>,
-    /// The how-manieth step of the run that is, from 1.
+    /// Its position among the steps of the run, from 1.
     position: Option<u32>,
     /// What the run did there.
     expected: Option<&'a str>,

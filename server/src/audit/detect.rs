@@ -50,8 +50,7 @@ impl std::str::FromStr for Pattern {
     }
 }
 
-/// Ids and hashes of our own. Bare digits of a span's or trace's id only with a letter among them: else
-/// they may be a card's number.
+/// Ids and hashes of our own. Bare digits of a span's or trace's id only with a letter among them: else they may be a card's number.
 static OWN: LazyLock<Regex> = LazyLock::new(|| {
     constant(concat!(
         r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
@@ -207,22 +206,60 @@ fn is_nir(text: &str) -> bool {
     is_month && number(&digits[13..]) == 97 - number(&digits[..13]) % 97
 }
 
+/// Whether a word looks random: letters of both cases with digits, or of one case.
+fn is_random(word: &str) -> bool {
+    let is_part = |c: char| matches!(c, '+' | '/' | '_' | '=' | '-');
+    is_mixed(word) || word.split(is_part).any(is_of_one_case)
+}
+
+const DIGIT: u8 = b'0';
+
+/// Upper case, lower case, digit.
+fn classes(word: &str) -> Vec<u8> {
+    let class = |c: u8| match c {
+        b'A'..=b'Z' => Some(b'A'),
+        b'a'..=b'z' => Some(b'a'),
+        b'0'..=b'9' => Some(DIGIT),
+        _ => None,
+    };
+    word.bytes().filter_map(class).collect()
+}
+
+/// How often classes change, and how often of that from or to a digit.
+fn changes(classes: &[u8]) -> (usize, usize) {
+    let changes = || classes.windows(2).filter(|two| two[0] != two[1]);
+    let of_digits = changes().filter(|two| two.contains(&DIGIT)).count();
+    (changes().count(), of_digits)
+}
+
 /// Letters of both cases and digits that change too often for words put together, and repeat too seldom. Names
 /// have few digits, and those together.
-fn is_random(word: &str) -> bool {
-    let class = |c: u8| match c {
-        b'A'..=b'Z' => 1,
-        b'a'..=b'z' => 2,
-        b'0'..=b'9' => 3,
-        _ => 0,
-    };
-    let classes: Vec<u8> = word.bytes().map(class).filter(|c| *c > 0).collect();
+fn is_mixed(word: &str) -> bool {
+    let classes = classes(word);
     let of = |class| classes.iter().filter(|c| **c == class).count();
-    let changes = || classes.windows(2).filter(|two| two[0] != two[1]);
-    let of_digits = changes().filter(|two| two.contains(&3)).count();
-    (1..=3).all(|class| of(class) >= 3)
-        && changes().count() * 5 >= classes.len() * 2
+    let (changes, of_digits) = changes(&classes);
+    [b'A', b'a', DIGIT].into_iter().all(|class| of(class) >= 3)
+        && changes * 5 >= classes.len() * 2
         && of_digits * 7 >= classes.len()
+        && entropy(word.as_bytes()) >= 3.8
+}
+
+/// Shorter ones are ids, as ULIDs are.
+const OF_ONE_CASE: usize = 32;
+
+/// Letters of one case and digits in one piece, as in base 32. They stand too mixed for names with numbers, and have
+/// too few vowels for words. What has letters up to f alone may be a hash.
+fn is_of_one_case(word: &str) -> bool {
+    let classes = classes(word);
+    let letters = word.bytes().filter(u8::is_ascii_alphabetic);
+    let vowels = letters.clone().filter(|c| b"aeiouAEIOU".contains(c));
+    let of_hex = letters.clone().filter(u8::is_ascii_hexdigit);
+    let (changes, of_digits) = changes(&classes);
+    word.len() >= OF_ONE_CASE
+        && changes == of_digits
+        && changes * 7 >= word.len()
+        && of_hex.count() * 4 < letters.clone().count() * 3
+        && vowels.count() * 5 <= letters.count() * 2
         && entropy(word.as_bytes()) >= 3.8
 }
 
@@ -241,6 +278,8 @@ fn entropy(bytes: &[u8]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     fn kinds(text: &str) -> Vec<String> {
@@ -280,8 +319,38 @@ mod tests {
         let key = ["q8Zr2LxV9c", "T4bN7mWk1Y", "p6Hs3D"].concat();
         assert_eq!(kinds(&format!("k {key}")), [format!("entropy:{key}")]);
         assert_eq!(kinds("ORD-17 and ORD-18"), ["order:ORD-17", "order:ORD-18"]);
+        // Of one case: a password, a seed of one-time passwords, what an operator gives out.
+        for key in [
+            ["k3v9x0q7zt2m8w", "4r1y6pf5hj0l", "s8n2d7c4b9g3uq"].concat(),
+            ["JBSWY3DPEHPK3PXP", "MZXW6YTBOI2T4QRZ"].concat(),
+            ["9XK2V7QHT4", "N0RZ8MJ5WD3", "PL6YB1CGS7F"].concat(),
+        ] {
+            assert_eq!(kinds(&format!("k {key}")), [format!("entropy:{key}")]);
+        }
         let mail = Detector::new(Vec::new());
         assert_eq!(mail.masked("of bob@example.com"), "of [email]");
+    }
+
+    /// Of words that are made of hashes.
+    #[test]
+    fn random_words_of_one_case_are_nearly_all_found() {
+        let made = |alphabet: &[u8], length: usize, n: u32| -> String {
+            let digest = |part: u8| Sha256::digest([&n.to_le_bytes()[..], &[part]].concat());
+            let bytes: Vec<u8> = (0..2).flat_map(digest).take(length).collect();
+            let letter = |byte: u8| char::from(alphabet[usize::from(byte) % alphabet.len()]);
+            bytes.into_iter().map(letter).collect()
+        };
+        for (alphabet, length) in [
+            (&b"abcdefghijklmnopqrstuvwxyz0123456789"[..], 40),
+            (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 32),
+            (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 52),
+        ] {
+            let found = (0..500).filter(|n| is_random(&made(alphabet, length, *n)));
+            assert!(found.count() > 450, "{length}");
+        }
+        // What is of hexadecimal digits is an id.
+        let found = (0..500).filter(|n| is_random(&made(b"0123456789abcdef", 48, *n)));
+        assert_eq!(found.count(), 0);
     }
 
     #[test]
@@ -294,6 +363,12 @@ mod tests {
             "x-5feceb66ffc86f38d952786c6d696c79c2dbc239",
             "RunOrderSupportWorkflowWithRetriesV2Step3Of12",
             "activity:12:OrderTools::search_2024_products:1",
+            "order-1042-item-3-page-12-of-40-line-7",
+            "customerorder20261121item4711of4712",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "internationalisation2017localisation2018",
+            "ACCOUNTSRECEIVABLE2026Q4REPORTFINALV2",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             "[email] [card] [redacted]",
             "2026-11-21T20:19:40.123456Z",
             "1795292350795174",

@@ -13,7 +13,8 @@ const HEAD: &str = "# Command line
 
 Every command reads the database of `--database-url`. Settings of recording, as the hash key, are those of
 [Configuration](configuration.md). Exit codes are 0, 1 for what a command found or could not do, 2 for wrong
-arguments.
+arguments; of `audit` 1 is that it found something, and 2 that it could not look. `--name[=VALUE]` takes its value
+after `=` only.
 ";
 
 #[test]
@@ -71,6 +72,7 @@ fn row(argument: &Arg) -> String {
     let values = argument.get_value_names().unwrap_or_default();
     let takes = argument.get_action().takes_values();
     let value: String = match takes {
+        true if argument.is_require_equals_set() => format!("[={}]", values.concat()),
         true => values.iter().map(|value| format!(" {value}")).collect(),
         false => String::new(),
     };

@@ -5,6 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use omnitrace_store::row::Status;
 
+use super::number;
 use crate::when::Moment;
 
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     /// At most so many runs; 0 is no limit.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = number)]
     pub(crate) limit: u32,
     /// Print one JSON object per line instead of a table.
     #[arg(long)]
@@ -39,7 +40,7 @@ pub(crate) struct FilterArgs {
     /// Only runs started before this, written like --since.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Moment>,
-    /// Only runs with this text in workflow id, run id, type or error.
+    /// Only runs with this text in workflow id, run id, type or error of the run, or with this trace id.
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<String>,
     /// Only this Temporal namespace.
@@ -49,9 +50,9 @@ pub(crate) struct FilterArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Where and how is said by the environment, as to a worker: OTEL_EXPORTER_OTLP_ENDPOINT, …_PROTOCOL,
-…_HEADERS, OTEL_SERVICE_NAME. Ids are those of the first time, so a span that the collector has comes as
-itself once more. Of a run that goes on what has ended is sent.
+    after_help = "Where and how is said by the environment, as to a worker: OTEL_EXPORTER_OTLP_ENDPOINT,
+…_PROTOCOL, …_HEADERS, OTEL_SERVICE_NAME. Ids are those of the first time, so a span that the
+collector has comes as itself once more. Of a run that goes on what has ended is sent.
 
 Exit code: 0 if everything was taken, 1 if something was not.
 
@@ -89,9 +90,10 @@ pub(crate) struct ExportArgs {
   omnitrace show order-1042
   omnitrace show order-1042 --all --data
   omnitrace show 0197d6a8-52d4-7b6e-9d0e-0d5a35b1c2aa
+  omnitrace show 4d578efbb832ed4adcb182cb4af01a79
   omnitrace show order-1042 --json | jq '.root.children[] | select(.status == \"failed\")'")]
 pub(crate) struct ShowArgs {
-    /// Workflow id (its newest run is shown) or run id.
+    /// Workflow id (its newest run is shown), run id, or trace id (the oldest run of the trace is shown).
     #[arg(value_name = "ID")]
     pub(crate) id: String,
     /// This run of the workflow id instead of the newest.

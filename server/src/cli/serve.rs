@@ -17,7 +17,8 @@ use crate::http::{BackendHeader, BackendUrl, Dashboard};
   omnitrace serve --dashboard 'jaeger=http://127.0.0.1:16686/trace/{trace_id}'
   omnitrace serve --listen 0.0.0.0:8234")]
 pub(crate) struct ServeArgs {
-    /// Address to listen on; port 0 takes a free one. Others than loopback addresses need a token.
+    /// Address to listen on; port 0 takes a free one. On others than loopback addresses nothing is shown
+    /// without a token.
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -34,7 +35,7 @@ pub(crate) struct ServeArgs {
         value_delimiter = ','
     )]
     pub(crate) dashboards: Vec<Dashboard>,
-    /// Serve the web UI; with =false the API alone.
+    /// Serve the web UI; with =false only the API.
     #[arg(
         long,
         value_name = "BOOL",

@@ -7,7 +7,7 @@ use clap::Args;
 use omnitrace::DEFAULT_NAMESPACE;
 use omnitrace::history::Connect;
 
-use super::duration;
+use super::{duration, some_duration};
 use crate::when::Moment;
 
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub(crate) struct ImportArgs {
     next_help_heading = "Temporal server (as in Temporal's command line and its environment)"
 )]
 pub(crate) struct TemporalArgs {
-    /// Address of the server [env: TEMPORAL_ADDRESS] [default: 127.0.0.1:7233]
+    /// Address of the server [env: TEMPORAL_ADDRESS] [default: localhost:7233]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) address: Option<String>,
     /// Temporal namespace [env: TEMPORAL_NAMESPACE] [default: default]
@@ -162,7 +162,8 @@ pub(crate) struct BackfillArgs {
     after_help = "Runs that go on are not compared: their rows may be on their way. Settings must be those of the
 workers (hash key, fields, sample rate): rows of another policy are not compared.
 
-Exit code: 0 if everything is equal (or was made so by --repair), 1 if something differs.
+Exit code: 0 if everything is equal (or was made so by --repair), 1 if something differs, 2 if the
+server has no run of the id or the query.
 
 Examples:
   omnitrace verify --namespace orders
@@ -184,8 +185,8 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Any number of them may run: one works at a time, by a lease in the store. In a namespace in which no
-worker has the plugin, it records all runs from their histories alone, those that go on included.
+    after_help = "Any number of them may run: one works at a time, by a lease in the store. In a namespace in which
+no worker has the plugin, it records all runs from their histories alone, those that go on included.
 
 Examples:
   omnitrace reconcile --namespace orders
@@ -194,7 +195,7 @@ Examples:
 )]
 pub(crate) struct ReconcileArgs {
     /// Time between two passes, as 30s, 5m, 1h.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = some_duration)]
     pub(crate) every: Duration,
     /// How far back the first pass looks for closed runs, as 1h, 7d.
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]

@@ -54,6 +54,13 @@ fn configuration() -> Vec<Check> {
         let hint = "set OMNITRACE_ENABLED=true to record";
         Check::warn("configured", "recording is off", hint)
     }];
+    let telemetry = &settings.telemetry;
+    if !telemetry.enabled && !telemetry.backends.is_empty() {
+        let hint = "set TELEMETRY_ENABLED=true, or take TELEMETRY_BACKEND away";
+        let text =
+            "TELEMETRY_BACKEND names one, and TELEMETRY_ENABLED is not true: no spans, no metrics";
+        checks.push(Check::warn("telemetry", text, hint));
+    }
     checks.extend(findings.iter().map(|finding| {
         let hint = "a worker that starts with this environment does the same";
         Check::warn("variable", finding.to_string(), hint)
@@ -83,14 +90,11 @@ async fn stored(url: Option<&str>, now: Timestamp) -> Vec<Check> {
         }
         Err(error) => return vec![Check::fail("database", error.to_string(), None)],
     };
-    let mut checks = vec![Check::ok("database", database.to_string())];
     let store = match database::open(&database).await {
         Ok(store) => store,
-        Err(error) => {
-            checks.push(Check::fail("open", error.to_string(), None));
-            return checks;
-        }
+        Err(error) => return vec![Check::fail("database", error.to_string(), None)],
     };
+    let mut checks = vec![Check::ok("database", database.to_string())];
     let read = read(&store, now, &mut checks).await;
     store.close().await;
     if let Err(error) = read {

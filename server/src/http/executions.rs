@@ -55,7 +55,7 @@ pub(super) struct ListParams {
     /// Hashed tenant, as a run tells it.
     #[serde(deserialize_with = "params::text")]
     tenant: Option<String>,
-    /// Text in workflow id, run id, type or error, whatever its case.
+    /// Text in workflow id, run id, type or error, whatever its case; or a whole trace id.
     #[serde(deserialize_with = "params::text")]
     text: Option<String>,
     /// The same as `text`.

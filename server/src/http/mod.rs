@@ -31,6 +31,7 @@ mod serve;
 mod state;
 mod stats;
 mod stream;
+mod sums;
 mod trace;
 mod watch;
 

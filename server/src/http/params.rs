@@ -1,17 +1,19 @@
 //! Values of queries: each says what is allowed when it is not.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use omnitrace_store::hourly::Dimension;
 use omnitrace_store::row::Status;
 use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
+use crate::api::{DIMENSIONS, dimension};
 use crate::when::Moment;
 
 /// The query of a request. What stands several times is a list, as what stands between commas.
@@ -58,7 +60,7 @@ fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
 }
 
 /// Parameters that may stand several times.
-const LISTS: [&str; 2] = ["include", "status"];
+const LISTS: [&str; 3] = ["by", "include", "status"];
 
 /// A flag: `true` or `false`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
@@ -121,6 +123,16 @@ pub(super) fn statuses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Status>
         },
     );
     Ok(parsed?.unwrap_or_default())
+}
+
+/// By what aggregates are added up, separated by commas.
+pub(super) fn dimensions<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<BTreeSet<Dimension>>, D::Error> {
+    let allowed = format!("one or more of {}", DIMENSIONS.join(","));
+    parse(from, allowed, |text| {
+        text.split(',').map(dimension).collect()
+    })
 }
 
 /// One of these names.

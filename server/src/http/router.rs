@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use super::state::AppState;
 use super::{
     assets, compare, conditional, executions, export, guard, health, me, measure, metrics, problem,
-    stats, stream, trace,
+    stats, stream, sums, trace,
 };
 
 /// How long an answer may take.
@@ -72,6 +72,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(trace::list_events))
         .routes(routes!(export::export_execution))
         .routes(routes!(stats::get_stats))
+        .routes(routes!(sums::get_aggregates))
         .routes(routes!(me::get_me))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

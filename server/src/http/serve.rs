@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use omnitrace::config::{Backend, Settings};
 use omnitrace::metrics::Metrics;
-use omnitrace_store::DatabaseUrl;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,14 +46,16 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
         false => None,
     };
     let closed = args.require_token || !listen.ip().is_loopback();
-    if closed && jwt.is_none() {
-        must_have_token(&url, listen).await?;
-    }
+    let needs_token = closed && jwt.is_none();
     let rate = match (args.rate_limit, closed) {
         (Some(rate), _) => NonZeroU32::new(rate),
         (None, closed) => Some(DEFAULT_RATE).filter(|_| closed),
     };
-    let kept = Kept::new(&args.retention)?;
+    // What is wrong with it keeps the server from starting, not from deleting.
+    let kept = Kept::new(&args.retention).map_err(|error| match error {
+        CliError::Prune(wrong) => CliError::Settings(wrong),
+        error => error,
+    })?;
     let database = Database::new(url.clone());
     // Before it says where it is, so that whoever reads that can stop it.
     let stop = stop_signal().map_err(CliError::Signals)?;
@@ -79,6 +80,11 @@ pub(crate) async fn run(url: Option<&str>, args: ServeArgs) -> Result<String, Cl
     tokio::spawn(metrics.clone().run());
     let app = router(state, args.ui, args.cors_origins);
     say(&database, bound)?;
+    if needs_token {
+        // Not waited for: the database may be away.
+        let database = database.clone();
+        tokio::spawn(async move { without_token(&database).await });
+    }
     let stop = async {
         stop.await;
         watches.stop();
@@ -118,20 +124,19 @@ fn metrics() -> Metrics {
     metrics
 }
 
-/// Whoever reaches an address that is not a loopback address would read all that is recorded, or nobody
-/// could.
-async fn must_have_token(url: &DatabaseUrl, listen: SocketAddr) -> Result<(), CliError> {
-    let store = database::open(url).await?;
-    let tokens = store.tokens().await;
-    store.close().await;
+/// Says so where nobody can be let in yet: the database is away, or has no token.
+async fn without_token(database: &Database) {
+    let tokens = async {
+        let store = database.store().await.map_err(CliError::from)?;
+        store.tokens().await.map_err(CliError::from)
+    };
     let now = jiff::Timestamp::now().as_microsecond();
-    match tokens?.iter().any(|token| tokens::is_good(token, now)) {
-        true => Ok(()),
-        false => Err(CliError::Usage(format!(
-            "cannot listen on {listen}: others reach it, so a token is needed, and there is none: make one \
-             with `omnitrace token create`, name keys of JWTs, or listen on 127.0.0.1"
-        ))),
-    }
+    let why = match tokens.await {
+        Ok(tokens) if tokens.iter().any(|token| tokens::is_good(token, now)) => return,
+        Ok(_) => "there is none that is good: `omnitrace token create` makes one".to_owned(),
+        Err(error) => format!("none can be looked up yet: {error}"),
+    };
+    crate::warn(&format!("whoever asks needs a token, and {why}"));
 }
 
 /// One line, at once: whoever started the server reads where it is.

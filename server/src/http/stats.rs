@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use omnitrace_store::StatsFilter;
+use omnitrace_store::hourly::DAY;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -17,9 +18,9 @@ use crate::api::{Stats, TypeStats};
 use crate::when::Moment;
 
 /// Without `from=`.
-const DEFAULT_RANGE: i64 = 24 * 3_600_000_000;
+const DEFAULT_RANGE: i64 = DAY;
 /// Between `from` and `to`.
-const MAX_RANGE: i64 = 31 * 24 * 3_600_000_000;
+const MAX_RANGE: i64 = 31 * DAY;
 /// Rows of an answer, each a type in an hour.
 const ROWS: u32 = 20_000;
 

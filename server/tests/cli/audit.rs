@@ -1,5 +1,6 @@
 //! `omnitrace audit`.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Stdio;
 
@@ -171,8 +172,11 @@ async fn what_it_could_not_look_at_is_no_find() {
     let (code, line) = database.failure(&["audit", "--patterns", file.to_str().unwrap()]);
     assert_eq!(code, 2);
     assert!(line.contains("line 3"), "{line}");
-    let (code, _) = database.failure(&["audit", "--logs", "nowhere.log"]);
-    assert_eq!(code, 2);
+    for wrong in ["--logs", "--spool"] {
+        let (code, line) = database.failure(&["audit", wrong, "nowhere"]);
+        assert_eq!(code, 2);
+        assert!(line.contains("cannot read nowhere"), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -190,4 +194,130 @@ async fn lines_come_by_standard_input() {
     let output = child.wait_with_output().unwrap();
     let find: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(find["key"], "standard input:2");
+}
+
+/// One of each kind, as no program would take it for what it is in this file.
+fn samples() -> Vec<(&'static str, String)> {
+    let jwt = [
+        "eyJhbGciOiJIUzI1NiJ9",
+        "eyJzdWIiOiIxMjM0In0",
+        "c2lnbmF0dXJl",
+    ]
+    .join(".");
+    let pem = [
+        "-----BEGIN PRIVATE",
+        " KEY-----\nMIIE\n-----END PRIVATE KEY-----",
+    ]
+    .concat();
+    vec![
+        ("email", "of bob@example.com".to_owned()),
+        ("card", "4111 1111 1111 1111".to_owned()),
+        ("ssn", "078-05-1120".to_owned()),
+        ("iban", "DE89370400440532013000".to_owned()),
+        ("tax_id", "86095742719".to_owned()),
+        ("nir", "1 85 05 78 006 084 91".to_owned()),
+        ("key", ["AKIA", "IOSFODNN7EXAMPLE"].concat()),
+        ("jwt", jwt),
+        ("bearer", ["Bearer ", "abcdef0123456789"].concat()),
+        ("pem", pem),
+        (
+            "credentials",
+            ["https://bob:", "hunter2@example.com/"].concat(),
+        ),
+        ("secret", ["password", "=hunter2"].concat()),
+        ("entropy", ["q8Zr2LxV9c", "T4bN7mWk1Y", "p6Hs3D"].concat()),
+        ("entropy", ["JBSWY3DPEHPK3PXP", "MZXW6YTBOI2T4QRZ"].concat()),
+    ]
+}
+
+#[tokio::test]
+async fn each_kind_of_the_guide_is_found_where_it_stands() {
+    let guide = include_str!("../../../docs/audit.md");
+    let (_, table) = guide.split_once("## What it finds").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let kinds: BTreeSet<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .collect();
+    let samples = samples();
+    let sampled: BTreeSet<&str> = samples.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, sampled);
+
+    let mut batch = rows::open_order();
+    batch.events.truncate(samples.len());
+    assert_eq!(batch.events.len(), samples.len());
+    for (event, (_, text)) in batch.events.iter_mut().zip(&samples) {
+        event.phase = omnitrace_store::row::Phase::Closed;
+        event.error_message = Some(format!("it said {text}"));
+    }
+    let database = Database::with(std::slice::from_ref(&batch)).await;
+    let (finds, code) = audit(&database, &["--limit", "100000"]);
+    assert_eq!(code, Some(1));
+    for (event, (kind, text)) in batch.events.iter().zip(&samples) {
+        let here = |find: &&Value| {
+            find["column"] == "error_message"
+                && find["key"].as_str().unwrap().ends_with(&event.event_key)
+        };
+        let found: Vec<_> = finds
+            .iter()
+            .filter(here)
+            .map(|find| &find["kind"])
+            .collect();
+        assert_eq!(found, [kind], "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_began_before_is_left_out_and_patterns_come_from_a_file() {
+    let run = |n: i64, said: &str| {
+        let mut run = rows::run("r", "Order", (n * 86_400_000, None));
+        run.key.workflow_id = format!("of-day-{n}");
+        run.error_message = Some(said.to_owned());
+        run
+    };
+    let runs = vec![
+        run(0, "CUST-000001"),
+        run(9, "CUST-000002 and ORD-7"),
+        run(10, "ord-8"),
+    ];
+    let database = Database::with(&[Batch {
+        runs,
+        ..Batch::default()
+    }])
+    .await;
+    let file = database.folder().join("house.patterns");
+    std::fs::write(
+        &file,
+        "# ours\n\ncustomer=CUST-[0-9]{6}\nbusiness-order=(?i)ord-[0-9]\n",
+    )
+    .unwrap();
+    let patterns = ["--patterns", "house.patterns"];
+    let found = |more: &[&str]| {
+        let (finds, code) = audit(&database, &[&patterns, more].concat());
+        let of_rows = (finds.iter()).filter(|find| find["table"] == "omnitrace_runs");
+        let found: Vec<String> = of_rows
+            .map(|find| {
+                let key = find["key"].as_str().unwrap().split('/').nth(1).unwrap();
+                format!("{key} {}", find["kind"].as_str().unwrap())
+            })
+            .collect();
+        // What would leave is of the same runs.
+        let days: BTreeSet<String> = (finds.iter())
+            .filter_map(|find| find["key"].as_str()?.split('/').nth(1).map(str::to_owned))
+            .collect();
+        assert!(
+            days.iter()
+                .all(|day| found.iter().any(|found| found.starts_with(day)))
+        );
+        (found, code)
+    };
+    let all = [
+        "of-day-0 customer",
+        "of-day-10 business-order",
+        "of-day-9 customer",
+        "of-day-9 business-order",
+    ];
+    assert_eq!(found(&[]), (all.map(str::to_owned).to_vec(), Some(1)));
+    let late = all[1..].iter().map(|found| (*found).to_owned()).collect();
+    assert_eq!(found(&["--since", "2026-01-09"]), (late, Some(1)));
+    assert_eq!(found(&["--since", "2026-01-30"]), (Vec::new(), Some(0)));
 }

@@ -15,7 +15,7 @@ use crate::Database;
 
 /// Languages of blocks of code. Rust is compiled by `tests/src/book.rs`, SQL is run by the store's tests, requests
 /// are sent by `http/guides.rs`, the others are read here; text is what a program prints, or a drawing.
-const LANGUAGES: [&str; 8] = [
+const LANGUAGES: [&str; 9] = [
     "console",
     "http",
     "json",
@@ -24,6 +24,7 @@ const LANGUAGES: [&str; 8] = [
     "sh",
     "sql",
     "text",
+    "toml",
 ];
 
 /// Commands that need no more than a store; what they print is not looked at here.
@@ -329,7 +330,7 @@ fn every_program_of_the_guides_is_known_and_the_files_that_it_is_given_are_there
             if program == "cargo" {
                 let task = words
                     .iter()
-                    .any(|word| word == "xtask" || word == "install");
+                    .any(|word| ["xtask", "install", "worker-example"].contains(&word.as_str()));
                 assert!(task, "{page}: {words:?}");
             }
             for word in &words {

@@ -1,31 +1,60 @@
 //! What is needed to install the program: its version, what completes its commands, its manual, its health.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
+
+use clap::{Command, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
+use omnitrace::config::Settings;
+use omnitrace_server::cli::Cli;
+use regex::Regex;
 
 use crate::Database;
 
 #[test]
-fn the_version_tells_the_schema_and_the_same_each_time() {
+fn the_version_tells_the_release_the_commit_and_the_schema() {
     let database = Database::missing();
-    let version = database.stdout(&["--version"]);
-    let schema = omnitrace_store::schema_version();
-    assert!(version.starts_with("omnitrace 0."), "{version}");
-    assert!(
-        version.ends_with(&format!("schema {schema})\n")),
-        "{version}"
-    );
-    assert_eq!(database.stdout(&["--version"]), version);
-    assert_eq!(database.stdout(&["-V"]).split(' ').count(), 2);
+    let (version, schema) = (env!("CARGO_PKG_VERSION"), omnitrace_store::schema_version());
+    let said = database.stdout(&["--version"]);
+    let commit = match env!("OMNITRACE_BUILT_FROM") {
+        "" => "",
+        _ => "commit [0-9a-f]{12}, ",
+    };
+    let escaped = regex::escape(version);
+    let expected = format!(r"\Aomnitrace {escaped} \({commit}schema {schema}\)\n\z");
+    assert!(Regex::new(&expected).unwrap().is_match(&said), "{said}");
+    let short = format!("omnitrace {version}\n");
+    assert_eq!(database.stdout(&["-V"]), short);
+}
+
+/// Names of a command and of all below it, each with those above it.
+fn commands(command: &Command, above: &[&str]) -> Vec<Vec<String>> {
+    let path: Vec<&str> = [above, &[command.get_name()]].concat();
+    let below = command.get_subcommands();
+    let mut all = vec![path.iter().map(ToString::to_string).collect()];
+    all.extend(below.flat_map(|command| commands(command, &path)));
+    all
 }
 
 #[test]
-fn every_shell_is_told_every_command() {
+fn every_shell_is_told_every_command_and_option() {
     let database = Database::missing();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = database.stdout(&["completions", shell]);
-        for command in ["serve", "doctor", "switches", "database-url"] {
-            assert!(script.contains(command), "{shell} {command}");
+    let cli = Cli::command();
+    let all = commands(&cli, &[]);
+    assert!(all.len() > 20, "{all:?}");
+    let mut words: BTreeSet<String> = all.into_iter().flatten().collect();
+    words.extend(cli.get_subcommands().flat_map(|command| {
+        let options = command.get_arguments().filter_map(|arg| arg.get_long());
+        options.map(str::to_owned).collect::<Vec<_>>()
+    }));
+    for shell in Shell::value_variants() {
+        let script = database.stdout(&["completions", &shell.to_string()]);
+        for word in &words {
+            assert!(script.contains(word.as_str()), "{shell} {word}");
         }
     }
     let (code, line) = database.failure(&["completions", "tcsh"]);
@@ -39,16 +68,113 @@ fn the_manual_has_a_page_for_each_command() {
     let page = database.stdout(&["man"]);
     assert!(page.contains(".TH omnitrace 1"), "{page}");
     database.stdout(&["man", "."]);
-    for page in [
-        "omnitrace.1",
-        "omnitrace-serve.1",
-        "omnitrace-switches-unset.1",
-    ] {
-        let text = std::fs::read_to_string(database.folder().join(page)).unwrap();
-        assert!(text.contains(".SH NAME"), "{page}");
+    let mut pages = BTreeSet::new();
+    for file in std::fs::read_dir(database.folder()).unwrap() {
+        pages.insert(file.unwrap().file_name().into_string().unwrap());
     }
-    let (code, line) = database.failure(&["man", "missing"]);
+    for path in commands(&Cli::command(), &[]) {
+        let name = path.join("-") + ".1";
+        let text = std::fs::read_to_string(database.folder().join(&name)).unwrap();
+        assert!(
+            text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"),
+            "{name}"
+        );
+        pages.remove(&name);
+    }
+    // Those of the command `help` alone are beside them.
+    assert!(pages.iter().all(|page| page.contains("-help")), "{pages:?}");
+    database.stdout(&["man", "share/man1"]);
+    assert!(database.folder().join("share/man1/omnitrace.1").exists());
+    std::fs::write(database.folder().join("taken"), "").unwrap();
+    let (code, line) = database.failure(&["man", "taken"]);
     assert_eq!((code, line.lines().count()), (1, 1), "{line}");
+    assert!(line.contains("cannot write taken: "), "{line}");
+}
+
+fn deployed(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy")
+        .join(file);
+    std::fs::read_to_string(&path).unwrap()
+}
+
+/// Variables that a server is deployed with, as the program and its settings read them.
+fn assert_read(file: &str, set: &BTreeMap<String, String>) {
+    let asked = RefCell::new(BTreeSet::new());
+    let (_, findings) = Settings::from_vars(&|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        set.get(name).map(OsString::from)
+    });
+    assert!(findings.is_empty(), "{file}: {findings:?}");
+    let mut cli = Cli::command();
+    cli.build();
+    let serve = cli.find_subcommand("serve").unwrap();
+    let mut args = vec!["omnitrace".to_owned(), "serve".to_owned()];
+    for (name, value) in set {
+        let mut arguments = serve.get_arguments();
+        let Some(arg) = arguments.find(|arg| arg.get_env().is_some_and(|env| *env == **name))
+        else {
+            assert!(asked.borrow().contains(name), "{file}: nobody reads {name}");
+            continue;
+        };
+        let option = format!("--{}", arg.get_long().unwrap());
+        match arg.get_action().takes_values() {
+            true => args.push(format!("{option}={value}")),
+            false => {
+                assert!(
+                    ["true", "false"].contains(&value.as_str()),
+                    "{file}: {name}"
+                );
+                args.extend((value == "true").then_some(option));
+            }
+        }
+    }
+    if let Err(error) = Cli::try_parse_from(&args) {
+        panic!("{file}: {error}");
+    }
+}
+
+#[test]
+fn what_a_deployed_server_is_set_to_is_read_and_allowed() {
+    let is_comment = |line: &&str| line.starts_with('#') || line.is_empty();
+    let unit = deployed("systemd/omnitrace.env");
+    let map = deployed("kubernetes/configmap.yaml");
+    let (_, data) = map.split_once("\ndata:\n").unwrap();
+    for (file, lines, between) in [
+        ("omnitrace.env", &*unit, "="),
+        ("configmap.yaml", data, ": "),
+    ] {
+        let lines = lines
+            .lines()
+            .map(str::trim)
+            .filter(|line| !is_comment(line));
+        let set: BTreeMap<String, String> = lines
+            .map(|line| {
+                let (name, value) = line.split_once(between).unwrap();
+                (name.to_owned(), value.trim_matches('"').to_owned())
+            })
+            .collect();
+        assert!(set.len() >= 2, "{file}");
+        assert_read(file, &set);
+    }
+}
+
+#[test]
+fn the_image_that_is_deployed_is_of_this_version() {
+    let mut images = 0;
+    for file in ["kubernetes/deployment.yaml", "kubernetes/migrate.yaml"] {
+        for line in deployed(file).lines() {
+            if let Some(image) = line.trim().strip_prefix("image: ") {
+                assert_eq!(
+                    image,
+                    concat!("omnitrace:", env!("CARGO_PKG_VERSION")),
+                    "{file}"
+                );
+                images += 1;
+            }
+        }
+    }
+    assert_eq!(images, 2);
 }
 
 #[tokio::test]
@@ -81,7 +207,7 @@ async fn a_switch_is_set_listed_and_taken_back() {
     };
     assert_eq!(
         set(&["set", "sample_rate", "0.050", "--env", "prod"]),
-        "sample_rate is 0.05 for environment prod (change 1): for what begins in 4 seconds\n"
+        "sample_rate is 0.05 for environment prod (change 1): for runs that begin 4 seconds from now or later\n"
     );
     set(&[
         "set",
@@ -118,7 +244,7 @@ async fn a_switch_is_set_listed_and_taken_back() {
 
     assert_eq!(
         set(&["switches", "unset", "sample_rate", "--env", "prod"]),
-        "sample_rate is taken back for environment prod (change 3): for what begins in 4 seconds\n"
+        "sample_rate is taken back for environment prod (change 3): for runs that begin 4 seconds from now or later\n"
     );
     assert_eq!(
         database
@@ -135,8 +261,8 @@ async fn a_switch_is_set_listed_and_taken_back() {
         ),
         (&["set", "recording", "no"], "write true or false"),
         (
-            &["switches", "unset", "recording"],
-            "`omnitrace switches list` shows what is",
+            &["set", "recording", "false", "--type", "Order*"],
+            "`*` is no pattern in its name",
         ),
         (&["set", "volume", "1"], "sample_rate"),
     ] {
@@ -144,4 +270,13 @@ async fn a_switch_is_set_listed_and_taken_back() {
         assert_eq!(code, 2, "{line}");
         assert!(line.contains(said), "{line}");
     }
+    let (code, line) = database.failure(&["set", "recording", "false", "--reason", " "]);
+    assert_eq!(code, 2, "{line}");
+    // As with a token that is not there: nothing was found.
+    let (code, line) = database.failure(&["switches", "unset", "recording", "--reason", "x"]);
+    assert_eq!(code, 1, "{line}");
+    assert!(
+        line.contains("`omnitrace switches list` shows what is"),
+        "{line}"
+    );
 }

@@ -69,6 +69,19 @@ async fn a_collector_that_does_not_answer_is_a_warning() {
     );
 }
 
+#[tokio::test]
+async fn a_backend_of_telemetry_that_is_not_switched_on_is_a_warning() {
+    let database = Database::with(&[rows::order()]).await;
+    let mut command = database.command(&["doctor"]);
+    let text = database.answer(command.env("TELEMETRY_BACKEND", "otel"));
+    let line = text.lines().find(|line| line.contains("telemetry "));
+    let line = line.unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        line.starts_with("! warn") && line.contains("TELEMETRY_ENABLED"),
+        "{line}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_says_who_serves_prometheus() {
     let database = Database::with(&[rows::order()]).await;
@@ -137,9 +150,10 @@ async fn a_missing_or_damaged_database_fails_the_check_and_is_left_as_it_is() {
     let (stdout, _) = database.texts(&output);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stdout.contains("✗ fail open        no database at [folder]/omnitrace.db"),
+        stdout.contains("✗ fail database    no database at [folder]/omnitrace.db"),
         "{stdout}"
     );
+    assert!(!stdout.contains("ok   database"), "{stdout}");
     assert_eq!(
         fs::read_dir(database.folder()).unwrap().count(),
         0,

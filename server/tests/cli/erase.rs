@@ -11,26 +11,30 @@ fn hash(id: &str) -> String {
     Settings::default().policy().identity(id)
 }
 
-/// The full one, with a user for the runs of the order.
-async fn of_users() -> Database {
-    let of = |mut batch: Batch, user: &str| {
-        let policy_id = Settings::default().policy().id().to_owned();
-        for run in &mut batch.runs {
-            *run = RunRow {
-                user: Some(Identity {
-                    rank: 2,
-                    hash: hash(user),
-                }),
-                policy_id: policy_id.clone(),
-                ..run.clone()
-            };
-        }
-        batch
+/// Rows whose runs have a user and a tenant.
+pub(crate) fn of(mut batch: Batch, user: &str, tenant: &str) -> Batch {
+    let identity = |id| {
+        let hash = hash(id);
+        Some(Identity { rank: 2, hash })
     };
+    let policy_id = Settings::default().policy().id().to_owned();
+    for run in &mut batch.runs {
+        *run = RunRow {
+            user: identity(user),
+            tenant: identity(tenant),
+            policy_id: policy_id.clone(),
+            ..run.clone()
+        };
+    }
+    batch
+}
+
+/// The full one, with a user and a tenant for each run.
+pub(crate) async fn of_users() -> Database {
     Database::with(&[
-        of(rows::order(), "alice"),
-        of(rows::open_order(), "bob"),
-        of(rows::long_run(), "bob"),
+        of(rows::order(), "alice", "east"),
+        of(rows::open_order(), "bob", "west"),
+        of(rows::long_run(), "bob", "west"),
     ])
     .await
 }
@@ -83,7 +87,7 @@ async fn a_dry_run_says_what_would_go_and_yes_does_it() {
         (&"request 7".into(), &"the desk".into())
     );
     assert_eq!(kept["runs"], would["runs"]);
-    assert!(kept["done_at"].is_i64());
+    assert!(kept["done_at"].as_str().unwrap().ends_with('Z'), "{kept}");
 
     let again = json(&database.stdout(&alice));
     assert_eq!((&again["runs"], &again["events"]), (&0.into(), &0.into()));
@@ -146,8 +150,54 @@ async fn another_hash_key_is_told_from_a_user_who_is_not_there() {
         .unwrap();
     assert!(json(&database.texts(&shown).0)["runs"].as_u64() > Some(0));
     // With the right key, somebody of whom nothing is stored.
-    let nobody = json(&database.stdout(&["erase", "--user", "carol", "--json", "--yes"]));
+    let nobody = ["erase", "--user", "carol", "--json", "--yes"];
+    let nobody = json(&database.stdout(&[&nobody[..], &["--keep-away"]].concat()));
     assert_eq!(nobody["runs"], 0);
+}
+
+#[tokio::test]
+async fn an_id_that_may_be_mistyped_is_no_success() {
+    let database = of_users().await;
+    let before = everything(&database);
+    for (wrong, said) in [
+        (
+            &["--workflow-id", "order-*"][..],
+            "\"order-*\", and `*` is no pattern in an id",
+        ),
+        (
+            &["--workflow-id", "order-1042", "--namespace", "nobody"],
+            "\"order-1042\" in namespace \"nobody\"",
+        ),
+        (&["--user", "carol"], "user sha256:"),
+    ] {
+        let erase = [&["erase"], wrong].concat();
+        let would = database.stdout(&erase);
+        assert!(
+            would.starts_with("nothing is stored of ") && would.contains(said),
+            "{would}"
+        );
+        let (code, line) = database.failure(&[&erase[..], &["--yes"]].concat());
+        assert_eq!(code, 1);
+        assert!(
+            line.contains(said) && line.contains("--keep-away"),
+            "{line}"
+        );
+    }
+    for empty in ["--user", "--tenant", "--workflow-id"] {
+        let (code, _) = database.failure(&["erase", empty, "", "--yes"]);
+        assert_eq!(code, 2, "{empty}");
+    }
+    let (code, _) = database.failure(&["erase", "--user", "alice", "--yes", "--reason", ""]);
+    assert_eq!(code, 2);
+    assert_eq!(everything(&database), before);
+    assert_eq!(
+        database.stdout(&["erase", "--list"]),
+        "nothing was erased yet\n"
+    );
+    // What was erased may be erased again.
+    let yes = ["erase", "--user", "alice", "--yes", "--json"];
+    assert!(json(&database.stdout(&yes))["runs"].as_u64() > Some(0));
+    assert_eq!(json(&database.stdout(&yes))["runs"], 0);
 }
 
 #[tokio::test]

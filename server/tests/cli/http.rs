@@ -11,6 +11,7 @@ mod guard;
 mod guides;
 mod jwt;
 mod reference;
+mod replay;
 mod run;
 mod stats;
 mod stream;
@@ -19,7 +20,7 @@ mod ui;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -29,14 +30,15 @@ use serde_json::Value;
 use crate::Database;
 
 /// A server of a database, which ends with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: String,
-    database: Database,
+    pub(crate) address: String,
+    /// Until the server has ended.
+    pub(super) database: Database,
 }
 
 impl Server {
-    async fn full() -> Self {
+    pub(crate) async fn full() -> Self {
         Self::of(Database::full().await, &[])
     }
 
@@ -46,7 +48,7 @@ impl Server {
     }
 
     /// With these variables too.
-    fn with(database: Database, args: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(super) fn with(database: Database, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let listen = match args.contains(&"--listen") {
             true => &["serve"][..],
             false => &["serve", "--listen", "127.0.0.1:0"],
@@ -54,12 +56,33 @@ impl Server {
         let args = [listen, args].concat();
         let mut command = database.command(&args);
         command.envs(variables.iter().copied());
+        Self::started(&mut command, database)
+    }
+
+    /// Started with these arguments, and the line that it warns with.
+    fn warning(database: Database, args: &[&str]) -> (Self, String) {
+        let listen = match args.contains(&"--listen") {
+            true => &["serve"][..],
+            false => &["serve", "--listen", "127.0.0.1:0"],
+        };
+        let mut command = database.command(&[listen, args].concat());
+        command.stderr(Stdio::piped());
+        let mut server = Self::started(&mut command, database);
+        let mut line = String::new();
+        let mut stderr = BufReader::new(server.child.stderr.take().unwrap());
+        stderr.read_line(&mut line).unwrap();
+        (server, line)
+    }
+
+    fn started(command: &mut Command, database: Database) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         let address = line.split("http://").nth(1).unwrap();
-        let address = address.split(' ').next().unwrap().to_owned();
+        // One of every address is asked on this machine.
+        let address = address.split(' ').next().unwrap();
+        let address = address.replace("0.0.0.0:", "127.0.0.1:");
         Self {
             child,
             address,
@@ -120,7 +143,7 @@ impl Drop for Server {
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Waits for a condition.
-fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(super) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {

@@ -99,6 +99,33 @@ fn a_bad_file_is_one_line_and_the_others_are_imported() {
 }
 
 #[test]
+fn what_is_no_history_or_no_file_is_said() {
+    let database = Database::missing();
+    let folder = database.folder();
+    std::fs::write(folder.join("h.txt"), "not a history").unwrap();
+    std::fs::write(folder.join("blank.json"), "\n").unwrap();
+    std::fs::create_dir(folder.join("many")).unwrap();
+    for (file, said) in [
+        (
+            "h.txt",
+            "cannot import h.txt: not a history: neither JSON (",
+        ),
+        (
+            "blank.json",
+            "cannot import blank.json: the history has no events",
+        ),
+        (
+            "many",
+            "cannot import many: it is a folder; name the files in it, as many/*.json",
+        ),
+    ] {
+        let (code, line) = database.failure(&["import", file]);
+        assert_eq!((code, line.lines().count()), (1, 1), "{line}");
+        assert!(line.contains(said), "{line}");
+    }
+}
+
+#[test]
 fn a_setting_that_would_be_more_private_stops_the_import() {
     let database = Database::missing();
     std::fs::write(database.folder().join("h.json"), HISTORY).unwrap();
@@ -107,7 +134,7 @@ fn a_setting_that_would_be_more_private_stops_the_import() {
     let (stdout, stderr) = database.texts(&output);
     assert_eq!((output.status.code(), stdout.as_str()), (Some(1), ""));
     assert!(
-        stderr.starts_with("error: nothing is imported: OMNITRACE_"),
+        stderr.starts_with("error: nothing is done: OMNITRACE_"),
         "{stderr}"
     );
 }

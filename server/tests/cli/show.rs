@@ -57,6 +57,19 @@ async fn a_child_is_found_by_the_command_that_its_parent_shows() {
 }
 
 #[tokio::test]
+async fn a_trace_id_shows_the_run_that_the_others_came_of() {
+    let database = Database::with(&[rows::order()]).await;
+    let run = &rows::order().runs[0];
+    let trace_id = run.trace_id.to_uppercase();
+    assert_eq!(
+        database.stdout(&["show", &trace_id]),
+        database.stdout(&["show", &run.key.workflow_id])
+    );
+    let listed = database.stdout(&["list", "--json", "--text", &trace_id]);
+    assert!(listed.contains(&run.key.run_id), "{listed}");
+}
+
+#[tokio::test]
 async fn a_workflow_id_shows_its_newest_run_and_run_id_another() {
     let mut again = rows::long_run();
     again.events.clear();

@@ -9,7 +9,7 @@ async fn an_unknown_id_names_ids_like_it() {
         database.failure(&["show", "ordr-1042"]),
         (
             1,
-            "error: no run has the workflow id or run id \"ordr-1042\" in \
+            "error: no run has the workflow id, run id or trace id \"ordr-1042\" in \
              sqlite://[folder]/omnitrace.db; did you mean order-1042, order-1043?\n"
                 .to_owned()
         )
@@ -48,6 +48,61 @@ async fn a_missing_database_is_one_line_that_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_is_changed_must_be_there() {
+    let database = Database::missing();
+    for args in [
+        &["set", "recording", "false", "--reason", "x"][..],
+        &["switches", "unset", "recording", "--reason", "x"],
+        &[
+            "token",
+            "create",
+            "--name",
+            "me",
+            "--tenant",
+            "*",
+            "--namespace",
+            "*",
+        ],
+        &["token", "revoke", "8d1f0c2a77e3"],
+    ] {
+        let (code, line) = database.failure(args);
+        assert_eq!(code, 1, "{line}");
+        assert!(line.starts_with("error: no database at "), "{line}");
+    }
+    assert_eq!(std::fs::read_dir(database.folder()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_token_whose_tenant_nobody_has_by_this_key_is_warned_of() {
+    let mut order = crate::rows::order();
+    for run in &mut order.runs {
+        run.policy_id = "0123456789abcdef".to_owned();
+    }
+    let database = Database::with(&[order]).await;
+    let create = [
+        "token",
+        "create",
+        "--name",
+        "x",
+        "--namespace",
+        "*",
+        "--tenant",
+    ];
+    let output = database
+        .command(&[&create[..], &["acme"]].concat())
+        .output();
+    let (stdout, stderr) = database.texts(&output.unwrap());
+    assert!(stdout.starts_with("omt_"), "{stdout}");
+    assert!(
+        stderr.starts_with("warning: no run is of tenant sha256:")
+            && stderr.contains("OMNITRACE_HASH_KEY")
+            && stderr.lines().count() == 1,
+        "{stderr}"
+    );
+    database.stdout(&[&create[..], &["*"]].concat());
+}
+
+#[tokio::test]
 async fn a_password_is_never_printed() {
     let database = Database::missing();
     for url in [
@@ -77,6 +132,13 @@ async fn a_password_is_never_printed() {
     let (code, line) = database.failure(&["list", "--database-url", "mysql://me:hunter2@host/db"]);
     assert_eq!(code, 1);
     assert!(line.contains("begins with sqlite://"), "{line}");
+    for (url, said) in [
+        ("omnitrace.db", "that of a file is sqlite://omnitrace.db"),
+        ("sqlite://o.db?mode=ro", "takes no parameters"),
+    ] {
+        let (_, line) = database.failure(&["list", "--database-url", url]);
+        assert!(line.contains(said), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -88,11 +150,36 @@ async fn wrong_arguments_end_with_2() {
         &["list", "--status", "done"],
         &["list", "--since", "yesterday"],
         &["list", "--limit", "-1"],
+        &["list", "--limit", "x"],
+        &["reconcile", "--every", "0s"],
+        &[
+            "token",
+            "create",
+            "--name",
+            "x",
+            "--tenant",
+            "*",
+            "--namespace",
+            "*",
+            "--expires",
+            "0s",
+        ],
         &["show"],
         &["nonsense"],
     ] {
         let (code, line) = database.failure(args);
         assert_eq!(code, 2, "{line}");
+    }
+    let (_, line) = database.failure(&["list", "--limit", "x"]);
+    assert!(line.contains("write a whole number, as 50"), "{line}");
+    for (args, tip) in [
+        (&["serve", "--ui", "false"][..], "write --ui=false"),
+        (&["export", "--otlp", "http://h"], "write --otlp=http://h"),
+        (&["verify", "--tls", "true"], "write --tls=true"),
+    ] {
+        let (code, text) = database.failure(args);
+        assert_eq!(code, 2);
+        assert!(text.contains(&format!("tip: {tip}\n")), "{text}");
     }
     let (_, line) = database.failure(&times);
     assert_eq!(
@@ -110,6 +197,14 @@ async fn every_command_has_examples_in_its_help() {
         &["list", "--help"],
         &["show", "--help"],
         &["doctor", "--help"],
+        &["token", "--help"],
+        &["token", "list", "--help"],
+        &["token", "revoke", "--help"],
+        &["switches", "--help"],
+        &["switches", "list", "--help"],
+        &["switches", "history", "--help"],
+        &["switches", "unset", "--help"],
+        &["man", "--help"],
     ] {
         assert!(
             database.stdout(args).contains("Examples:\n  omnitrace "),

@@ -4,8 +4,10 @@
 //! writes that are under way, and those that come wait for it. So no row of an erased run is ever committed,
 //! however late it comes and whatever tells whose it is.
 
+use std::collections::BTreeMap;
+
 use super::columns::{Columns, RUN_KEY, key_values};
-use super::retention::strip_tenant;
+use super::hourly::strip_tenant;
 use super::statement::{Statement, Value};
 use super::write::lock_existing;
 use super::{Job, Reads, Tables, Values, switches, tokens};
@@ -48,6 +50,16 @@ pub(super) fn is_erased(user: &str, tenant: &str, start: &str) -> String {
                OR (x.kind = 'user' AND x.subject = {user}) \
                OR (x.kind = 'tenant' AND x.subject = {tenant})) \
              AND x.namespace IN ('', t.namespace) AND x.erased_before > coalesce({start}, 0)))"
+    )
+}
+
+/// Whether a run, under one name, went on from another by continue-as-new, a retry or a schedule, and tells of
+/// nobody itself: a condition. It knows the whole chain, so none is missed that comes after one that is gone.
+fn continues(run: &str, of: &str, column: &str) -> String {
+    format!(
+        "{run}.namespace = {of}.namespace AND {run}.workflow_id = {of}.workflow_id \
+         AND {run}.first_execution_run_id = {of}.first_execution_run_id \
+         AND {run}.start_time > {of}.start_time AND {run}.{column} IS NULL AND {run}.phase >= 0"
     )
 }
 
@@ -178,7 +190,8 @@ impl Job for Step<'_> {
 }
 
 impl Step<'_> {
-    /// Runs that go next: the children of a run before it, so that whoever stops in between finds them again.
+    /// Runs that go next: the children of a run before it, and those that went on from it, so that whoever stops
+    /// in between finds them again.
     async fn runs<T: Tables>(&self, tables: &mut T) -> Result<Vec<RunKey>, sqlx::Error> {
         let (column, subject) = self.request.subject.column();
         let namespace = self.request.namespace.as_deref().unwrap_or_default();
@@ -200,6 +213,27 @@ impl Step<'_> {
             found = self.without_run(tables, of()).await?;
         }
         let mut chosen = counted(&found)?;
+        if column != "workflow_id" {
+            let rows = chosen.iter().map(|(run, _)| {
+                let mut row = Vec::from(key_values(run));
+                row.push(Value::text(self.id));
+                row
+            });
+            let sql = format!(
+                "SELECT r.namespace, r.workflow_id, r.run_id, r.event_count FROM t \
+                 JOIN omnitrace_erasures x ON x.id = t.i \
+                 JOIN omnitrace_runs o ON o.namespace = t.namespace \
+                   AND o.workflow_id = t.workflow_id AND o.run_id = t.run_id \
+                 JOIN omnitrace_runs r ON {} AND r.start_time < x.erased_before LIMIT {RUNS}",
+                continues("r", "o", column)
+            );
+            let columns = [&RUN_KEY[..], &["i"]].concat();
+            let found = tables.with_rows(&columns, rows.collect(), &sql).await?;
+            let later: BTreeMap<RunKey, u64> = counted(&found)?.into_iter().collect();
+            if !later.is_empty() {
+                chosen = later.into_iter().collect();
+            }
+        }
         for _ in 0..DEPTH {
             let rows = chosen
                 .iter()
@@ -329,11 +363,17 @@ pub(crate) async fn count<S: Reads>(
     for table in tables {
         query.push(&format!("SELECT {key} FROM {table} WHERE {column} = "));
         query.value(Value::text(is));
-        if let Some(namespace) = namespace {
-            query
-                .push(" AND namespace = ")
-                .value(Value::text(namespace));
-        }
+        query.and_equal("namespace", namespace);
+        query.push(" UNION ");
+    }
+    if column != "workflow_id" {
+        query.push(&format!(
+            "SELECT c.namespace, c.workflow_id, c.run_id FROM omnitrace_runs o \
+             JOIN omnitrace_runs c ON {} WHERE o.{column} = ",
+            continues("c", "o", column)
+        ));
+        query.value(Value::text(is));
+        query.and_equal("o.namespace", namespace);
         query.push(" UNION ");
     }
     query.push(&format!(
@@ -360,11 +400,7 @@ pub(crate) async fn count<S: Reads>(
     if let Subject::Tenant(tenant) = subject {
         let mut query = Statement::new("SELECT count(*) FROM omnitrace_hourly WHERE tenant_id = ");
         query.value(Value::text(tenant));
-        if let Some(namespace) = namespace {
-            query
-                .push(" AND namespace = ")
-                .value(Value::text(namespace));
-        }
+        query.and_equal("namespace", namespace);
         if let Some(row) = store.fetch(query).await?.first() {
             found.hours = Columns::new(row).take()?;
         }

@@ -72,14 +72,10 @@ pub(super) fn by_index<'a>(query: &mut Statement<'a>, filter: &'a RunFilter, nar
         ("run_id", &filter.run_id),
         ("tenant_id", &filter.tenant),
     ] {
-        if let Some(text) = text {
-            query.push(&format!(" AND {column} = "));
-            query.value(Value::text(text));
-        }
+        query.and_equal(column, text.as_deref());
     }
     for (column, pattern) in patterns(filter).filter(|(_, pattern)| !pattern.contains('*')) {
-        query.push(&format!(" AND {column} = "));
-        query.value(Value::text(pattern));
+        query.and_equal(column, Some(pattern));
     }
     for (bound, number) in [
         ("start_time >= ", filter.started_from),
@@ -127,8 +123,18 @@ pub(super) fn by_looking<'a, S: Reads>(query: &mut Statement<'a>, filter: &'a Ru
             query.push(&format!(" OR {column} {} ", S::LIKE_ANY_CASE));
             query.value(pattern.clone()).push(" ESCAPE '\\'");
         }
+        if let Some(trace_id) = trace_id(text) {
+            query.push(" OR trace_id = ");
+            query.value(Value::text(&trace_id).into_owned());
+        }
         query.push(")");
     }
+}
+
+/// The trace id that a searched text is, as runs have it: all of one, since part of one is in many.
+pub(super) fn trace_id(text: &str) -> Option<String> {
+    let is_one = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| text.to_ascii_lowercase())
 }
 
 /// Text that LIKE takes as it is, with `\` as the escape.

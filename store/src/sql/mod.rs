@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod export;
 mod fates;
 pub(crate) mod filter;
+pub(crate) mod hourly;
 pub(crate) mod lease;
 pub(crate) mod read;
 mod repair;

@@ -202,10 +202,7 @@ pub(crate) async fn runs_of_workflow<S: Reads>(
 ) -> Result<Vec<RunRow>, ReadError> {
     let mut query = select_runs();
     query.push("workflow_id = ").value(Value::text(workflow_id));
-    if let Some(namespace) = namespace {
-        query.push(&format!(" AND {NAMESPACE_NO_INDEX} = "));
-        query.value(Value::text(namespace));
-    }
+    query.and_equal(NAMESPACE_NO_INDEX, namespace);
     query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
     runs(store, query).await
 }
@@ -227,6 +224,16 @@ pub(crate) async fn runs_by_run_id<S: Reads>(
 ) -> Result<Vec<RunRow>, ReadError> {
     let mut query = select_runs();
     query.push("run_id = ").value(Value::text(run_id));
+    query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
+    runs(store, query).await
+}
+
+pub(crate) async fn runs_by_trace_id<S: Reads>(
+    store: &S,
+    trace_id: &str,
+) -> Result<Vec<RunRow>, ReadError> {
+    let mut query = select_runs();
+    query.push("trace_id = ").value(Value::text(trace_id));
     query.push(&format!(" ORDER BY {NEWEST_FIRST}"));
     runs(store, query).await
 }

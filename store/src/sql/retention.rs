@@ -3,16 +3,14 @@
 //! Invariant: an hour is aggregated in one transaction before anything of it goes, and once. Rows of a run go
 //! under its lock. No transaction takes out more than some hundred rows, so none holds up a writer for long.
 
-use std::collections::BTreeSet;
-
 use super::columns::{
     Columns, EVENT_KEY, RUN_KEY, event_written, key_values, read_event, read_run, run_columns,
 };
 use super::settle::delete;
-use super::statement::{Fields, Statement, Value, select};
+use super::statement::{Statement, Value, select};
 use super::write::lock_existing;
-use super::{Job, Reads, Tables, Values};
-use crate::hourly::{BUCKETS_MS, HOUR, Hourly, HourlyKey, Hours};
+use super::{Job, Reads, Tables, hourly};
+use crate::hourly::{HOUR, Hours, hour_of};
 use crate::retention::Prunable;
 use crate::row::{EventRow, Micros, RunKey, RunRow};
 use crate::store::{OpenOptions, ReadError};
@@ -20,11 +18,11 @@ use crate::store::{OpenOptions, ReadError};
 /// Events of one transaction.
 const EVENTS: u32 = 500;
 
+/// The same where a transaction holds the one lock of the database while it looks for them.
+const EVENTS_UNDER_LOCK: u32 = 200;
+
 /// Runs of one transaction.
 const RUNS: u32 = 100;
-
-/// Aggregates of one transaction that takes a tenant off them.
-const HOURS: u32 = 100;
 
 /// How far retention has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,162 +106,6 @@ pub(crate) async fn slim_events<S: Reads>(
     store.fetch(query).await?.iter().map(read_event).collect()
 }
 
-/// Aggregates of hours that begin within a span of time.
-pub(crate) async fn hours<S: Reads>(
-    store: &S,
-    from: Micros,
-    before: Micros,
-) -> Result<Hours, ReadError> {
-    let mut query = Statement::new(format!(
-        "SELECT {} FROM omnitrace_hourly WHERE hour >= ",
-        hourly_columns().join(", ")
-    ));
-    query.value(Value::int(from)).push(" AND hour < ");
-    query.value(Value::int(before));
-    let rows = store.fetch(query).await?;
-    let hours: Result<Hours, sqlx::Error> = rows.iter().map(read_hour).collect();
-    Ok(hours?)
-}
-
-/// Reads the columns of [`hourly_columns`].
-fn read_hour(row: &impl Fields) -> Result<(HourlyKey, Hourly), sqlx::Error> {
-    let c = &mut Columns::new(row);
-    let key = HourlyKey {
-        namespace: c.take()?,
-        hour: c.take()?,
-        workflow_type: c.take()?,
-        category: c.take()?,
-        tenant_id: c.take()?,
-        model: c.take()?,
-    };
-    let mut hour = Hourly {
-        count: c.take()?,
-        failed: c.take()?,
-        latency_ms: c.take()?,
-        ..Hourly::default()
-    };
-    for bucket in &mut hour.buckets {
-        *bucket = c.take()?;
-    }
-    hour.input_tokens = c.take()?;
-    hour.output_tokens = c.take()?;
-    hour.cost_usd = c.take()?;
-    Ok((key, hour))
-}
-
-/// Values of the columns of [`HOURLY_KEY`].
-fn hour_key(key: &HourlyKey) -> Values<'_> {
-    vec![
-        Value::text(&key.namespace),
-        Value::int(key.hour),
-        Value::text(&key.workflow_type),
-        Value::text(&key.category),
-        Value::text(&key.tenant_id),
-        Value::text(&key.model),
-    ]
-}
-
-/// Stores aggregates, under a clause for those that are there.
-async fn put_hours<T: Tables>(
-    tables: &mut T,
-    hours: &Hours,
-    clause: &str,
-) -> Result<(), sqlx::Error> {
-    let rows = (hours.iter())
-        .map(|(key, hour)| {
-            let mut row = hour_key(key);
-            let counts = [hour.count, hour.failed].into_iter();
-            row.extend(counts.map(count));
-            row.push(Value::int(hour.latency_ms));
-            row.extend(hour.buckets.map(count));
-            row.extend([
-                Value::int(hour.input_tokens),
-                Value::int(hour.output_tokens),
-                Value::float(Some(hour.cost_usd)),
-            ]);
-            row
-        })
-        .collect();
-    let columns = hourly_columns();
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let clause = format!("ON CONFLICT ({}) {clause}", HOURLY_KEY.join(", "));
-    let stored = tables.insert("omnitrace_hourly", &columns, rows, &clause);
-    stored.await.map(drop)
-}
-
-/// The same without a tenant.
-fn nobodys(key: &HourlyKey) -> HourlyKey {
-    HourlyKey {
-        tenant_id: String::new(),
-        ..key.clone()
-    }
-}
-
-/// Takes the tenant of an erasure off some aggregates: they are added to those of no tenant. Reports how many.
-pub(super) async fn strip_tenant<T: Tables>(
-    tables: &mut T,
-    erasure: &str,
-) -> Result<u64, sqlx::Error> {
-    let columns = hourly_columns().join(", h.");
-    let sql = format!(
-        "SELECT h.{columns} FROM t JOIN omnitrace_erasures x ON x.id = t.i \
-         JOIN omnitrace_hourly h ON h.tenant_id = x.subject AND h.hour < x.erased_before \
-           AND x.namespace IN ('', h.namespace) ORDER BY h.hour LIMIT {HOURS}"
-    );
-    let row = vec![Value::text(erasure)];
-    let named = tables.with_rows(&["i"], vec![row], &sql).await?;
-    let named = named.iter().map(read_hour).collect::<Result<Vec<_>, _>>()?;
-    let mut sums = Hours::new();
-    for (key, hour) in &named {
-        *sums.entry(nobodys(key)).or_default() += hour;
-    }
-    let list = HOURLY_KEY.join(", ");
-    let sql = format!("SELECT h.{columns} FROM t JOIN omnitrace_hourly h USING ({list})");
-    let rows = sums.keys().map(hour_key).collect();
-    for row in &tables.with_rows(&HOURLY_KEY, rows, &sql).await? {
-        let (key, hour) = read_hour(row)?;
-        *sums.entry(key).or_default() += &hour;
-    }
-    let set: Vec<String> = (hourly_columns().iter().skip(HOURLY_KEY.len()))
-        .map(|c| format!("{c} = excluded.{c}"))
-        .collect();
-    let clause = format!("DO UPDATE SET {}", set.join(", "));
-    put_hours(tables, &sums, &clause).await?;
-    let sql = format!("DELETE FROM omnitrace_hourly WHERE ({list}) IN (SELECT {list} FROM t)");
-    let rows = named.iter().map(|(key, _)| hour_key(key)).collect();
-    tables.with_rows(&HOURLY_KEY, rows, &sql).await?;
-    Ok(named.len() as u64)
-}
-
-/// The same of aggregates that are about to be stored, of all tenants that were erased.
-async fn without_erased<T: Tables>(tables: &mut T, hours: &Hours) -> Result<Hours, sqlx::Error> {
-    let tenants: BTreeSet<&str> = hours.keys().map(|key| key.tenant_id.as_str()).collect();
-    let rows = tenants.into_iter().map(|t| vec![Value::text(t)]).collect();
-    let sql = "SELECT x.subject, x.namespace, x.erased_before FROM t \
-               JOIN omnitrace_erasures x ON x.kind = 'tenant' AND x.subject = t.tenant";
-    let mut erased: Vec<(String, String, Micros)> = Vec::new();
-    for row in &tables.with_rows(&["tenant"], rows, sql).await? {
-        let c = &mut Columns::new(row);
-        erased.push((c.take()?, c.take()?, c.take()?));
-    }
-    let is_erased = |key: &HourlyKey| {
-        erased.iter().any(|(tenant, namespace, before)| {
-            *tenant == key.tenant_id
-                && (namespace.is_empty() || *namespace == key.namespace)
-                && key.hour < *before
-        })
-    };
-    let mut left = Hours::new();
-    for (key, hour) in hours {
-        let key = match is_erased(key) {
-            true => nobodys(key),
-            false => key.clone(),
-        };
-        *left.entry(key).or_default() += hour;
-    }
-    Ok(left)
-}
-
 /// How much would go: closed runs and their events, before one moment each.
 pub(crate) async fn prunable<S: Reads>(
     store: &S,
@@ -318,35 +160,9 @@ impl Job for Seal<'_> {
         if (tables.with_rows(&["old", "new"], vec![row], sql).await?).is_empty() {
             return Ok(false);
         }
-        let hours = without_erased(tables, self.hours).await?;
-        put_hours(tables, &hours, "DO NOTHING").await?;
+        hourly::add(tables, self.hours).await?;
         Ok(true)
     }
-}
-
-const HOURLY_KEY: [&str; 6] = [
-    "namespace",
-    "hour",
-    "workflow_type",
-    "category",
-    "tenant_id",
-    "model",
-];
-
-/// In the order in which they are written and read.
-fn hourly_columns() -> Vec<String> {
-    let named = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    [
-        named(&HOURLY_KEY),
-        named(&["count", "failed", "latency_ms"]),
-        BUCKETS_MS.map(|bound| format!("le_{bound}")).to_vec(),
-        named(&["input_tokens", "output_tokens", "cost_usd"]),
-    ]
-    .concat()
-}
-
-fn count<'a>(number: u64) -> Value<'a> {
-    Value::Int(i64::try_from(number).ok())
 }
 
 /// Takes out some events of runs that closed within an hour; reports how many. With the last of them
@@ -363,10 +179,11 @@ impl Job for DropEvents {
         let sql = format!(
             "SELECT {} FROM omnitrace_runs r JOIN omnitrace_events e \
                ON e.namespace = r.namespace AND e.workflow_id = r.workflow_id AND e.run_id = r.run_id \
-             WHERE r.phase = 2 AND r.closed_at >= {} AND r.closed_at < {} LIMIT {EVENTS}",
+             WHERE r.phase = 2 AND r.closed_at >= {} AND r.closed_at < {} LIMIT {}",
             EVENT_KEY.map(|c| format!("e.{c}")).join(", "),
             self.hour,
             self.hour + HOUR,
+            if T::SHARED { EVENTS } else { EVENTS_UNDER_LOCK },
         );
         let found = tables.once(&sql).await?;
         let keys = (found.iter())
@@ -400,6 +217,19 @@ async fn through<T: Tables>(tables: &mut T, at: Micros) -> Result<(), sqlx::Erro
     let sql = "UPDATE omnitrace_retention SET events_through = t.at FROM t \
                WHERE id = 1 AND events_through < t.at";
     let row = vec![Value::int(at)];
+    tables.with_rows(&["at"], vec![row], sql).await.map(drop)
+}
+
+/// Runs that closed at a moment or later have events again, which are to go.
+pub(super) async fn events_from<T: Tables>(
+    tables: &mut T,
+    closed_at: Micros,
+) -> Result<(), sqlx::Error> {
+    // Unconditional, so that it waits for whoever sets it now.
+    let sql = "UPDATE omnitrace_retention SET events_through = \
+                 CASE WHEN events_through < t.at THEN events_through ELSE t.at END \
+               FROM t WHERE id = 1";
+    let row = vec![Value::int(hour_of(closed_at))];
     tables.with_rows(&["at"], vec![row], sql).await.map(drop)
 }
 

@@ -20,7 +20,7 @@ const BEGIN_ALIKE: u32 = 1000;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FoundRuns {
     /// Newest first. On the first page they may hold older ones than were looked at: those whose workflow
-    /// id or run id begins with the text.
+    /// id or run id begins with the text, or whose trace id it is.
     pub runs: Vec<RunRow>,
     /// The last run that was looked at, where there are more and fewer were found than were wanted: the
     /// filter's `after` of a search that goes on.
@@ -52,6 +52,9 @@ pub(crate) async fn search<S: Reads>(
     {
         for column in ["workflow_id", "run_id"] {
             found.extend(runs(store, begins::<S>(column, text, filter, allowed)).await?);
+        }
+        if let Some(trace_id) = filter::trace_id(text) {
+            found.extend(runs(store, begins::<S>("trace_id", &trace_id, filter, allowed)).await?);
         }
         found.sort_by(|a, b| place(a).cmp(&place(b)));
         found.dedup_by(|a, b| a.key == b.key);
@@ -107,7 +110,7 @@ async fn end<S: Reads>(
 /// Selects runs, however old, whose id begins with the text.
 fn begins<'a, S: Reads>(
     column: &str,
-    text: &'a str,
+    text: &str,
     filter: &'a RunFilter,
     allowed: &'a AccessScope,
 ) -> Statement<'a> {
@@ -116,7 +119,7 @@ fn begins<'a, S: Reads>(
     let mut query = Statement::new(format!(
         "SELECT {columns} FROM (SELECT * FROM omnitrace_runs WHERE {column} >= "
     ));
-    query.value(Value::text(text));
+    query.value(Value::text(text).into_owned());
     query.push(&format!(" AND {column} < "));
     // No text that is stored goes on with the last of all characters.
     query.value(Value::text(&format!("{text}\u{10FFFF}")).into_owned());

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use super::columns::{Columns, EVENT_KEY, RUN_DERIVED, RUN_KEY, key_values, phase};
 use super::erasure::{HASHES, forget, hashes, is_erased};
 use super::fates::Fates;
+use super::retention::events_from;
 use super::statement::Value;
 use super::write::raise_marks;
 use super::{Tables, Values};
 use crate::derive::{Candidate, Usage, Used, settle as settle_run, usage};
-use crate::row::{Phase, RunKey};
+use crate::row::{Micros, Phase, RunKey};
 
 /// What is stored of a touched run.
 #[derive(Default)]
@@ -28,6 +29,8 @@ struct Summary {
     used: usize,
     /// Nothing of it may be stored.
     erased: bool,
+    /// When it closed, if its hour is aggregated and it has events.
+    late: Option<Micros>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,6 +59,10 @@ pub(super) async fn settle<'r, T: Tables>(
         .collect();
     if !erased.is_empty() {
         forget(tables, &erased).await?;
+    }
+
+    if let Some(first) = summaries.iter().filter_map(|s| s.late).min() {
+        events_from(tables, first).await?;
     }
 
     let closed = of(runs, &summaries, |s| {
@@ -150,7 +157,9 @@ async fn summaries<T: Tables>(
     let sql = format!(
         "SELECT t.i, coalesce(r.phase, -1), coalesce(r.steps_seen, 0), {}, \
            coalesce(e.confirmed, 0), coalesce(e.provisional, 0), coalesce(e.used, 0), \
-           coalesce(c.marks, 0), CASE WHEN {erased} THEN 1 ELSE 0 END \
+           coalesce(c.marks, 0), CASE WHEN {erased} THEN 1 ELSE 0 END, \
+           CASE WHEN r.phase = 2 AND e.i IS NOT NULL AND r.closed_at < \
+             (SELECT sealed_through FROM omnitrace_retention WHERE id = 1) THEN r.closed_at END \
          FROM t LEFT JOIN omnitrace_runs r USING (namespace, workflow_id, run_id) \
          LEFT JOIN (SELECT t.i, \
              min(nullif(e.start_time, 0)) AS began, \
@@ -196,6 +205,7 @@ async fn summaries<T: Tables>(
             *count = c.take::<u64>()? as usize;
         }
         summary.erased = c.take::<u64>()? > 0;
+        summary.late = c.take()?;
     }
     Ok(summaries)
 }

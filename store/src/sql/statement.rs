@@ -73,6 +73,14 @@ impl<'a> Statement<'a> {
         self.text.push_str(&format!("${}", self.values.len()));
         self
     }
+
+    /// ` AND column = text`, if there is a text.
+    pub(crate) fn and_equal(&mut self, column: &str, text: Option<&'a str>) {
+        if let Some(text) = text {
+            self.push(&format!(" AND {column} = "));
+            self.value(Value::text(text));
+        }
+    }
 }
 
 /// The rows of a table with these keys; `None` without a key.

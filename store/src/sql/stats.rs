@@ -29,15 +29,8 @@ pub(crate) async fn runs<S: Reads>(
     query
         .push(" AND start_time < ")
         .value(Value::int(filter.before));
-    for (column, text) in [
-        ("namespace", &filter.namespace),
-        ("workflow_type", &filter.workflow_type),
-    ] {
-        if let Some(text) = text {
-            query.push(&format!(" AND {column} = "));
-            query.value(Value::text(text));
-        }
-    }
+    query.and_equal("namespace", filter.namespace.as_deref());
+    query.and_equal("workflow_type", filter.workflow_type.as_deref());
     scope::within(&mut query, allowed, true);
     query.push(
         "), ranked AS (SELECT hour, workflow_type, took, \

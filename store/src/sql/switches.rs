@@ -6,7 +6,7 @@ use super::{Job, Reads, Tables};
 use crate::store::{OpenOptions, ReadError};
 use crate::switches::{NewSwitch, SwitchName, SwitchRow, SwitchScope};
 
-/// Changes that are read: beyond, what was long ago is forgotten.
+/// Of changes that later ones took the place of, the last so many are read.
 const READ: u32 = 1000;
 
 /// Adds a change, numbered after the last.
@@ -63,13 +63,16 @@ pub(super) async fn forget_tenant<T: Tables>(
     Ok(gone.len() as u64)
 }
 
-/// The last changes.
+/// The last changes, and those that hold however long ago they were made.
 pub(crate) async fn read<S: Reads>(store: &S) -> Result<Vec<SwitchRow>, ReadError> {
     let mut query = Statement::new(
         "SELECT revision, name, environment, workflow_type, tenant_id, value, set_by, reason, set_at \
-         FROM omnitrace_switches ORDER BY revision DESC LIMIT ",
+         FROM omnitrace_switches WHERE revision IN (SELECT max(revision) FROM omnitrace_switches \
+           GROUP BY name, environment, workflow_type, tenant_id) \
+         OR revision > (SELECT max(revision) FROM omnitrace_switches) - ",
     );
     query.value(Value::int(READ));
+    query.push(" ORDER BY revision DESC");
     let rows = store.fetch(query).await?;
     let mut switches = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -5,13 +5,21 @@
 #[non_exhaustive]
 pub enum UrlError {
     /// Not one of the known schemes. The URL is not repeated: it may hold a password.
-    #[error("a database URL begins with sqlite:// or postgres://")]
+    #[error(
+        "a database URL begins with sqlite:// or postgres://; that of a file is sqlite://omnitrace.db or \
+         sqlite:///var/lib/omnitrace.db"
+    )]
     Scheme,
     /// No path.
     #[error(
         "a sqlite:// URL needs a file name, as sqlite://omnitrace.db or sqlite:///var/lib/omnitrace.db"
     )]
     NoPath,
+    /// A file with parameters.
+    #[error(
+        "a sqlite:// URL is a file alone and takes no parameters: leave out the ? and what follows it"
+    )]
+    Parameters,
     /// No URL of a PostgreSQL server. What is said repeats nothing of it but names of parameters.
     #[error("not a postgres:// URL, as postgres://user@host:5432/database: {0}")]
     Postgres(String),
@@ -23,7 +31,8 @@ pub enum UrlError {
 pub enum OpenError {
     /// Opened for reading, and it is not there.
     #[error(
-        "no database at {path}: run a worker with the plugin first, or set OMNITRACE_DATABASE_URL"
+        "no database at {path}: run a worker with the plugin first, make one with `omnitrace migrate`, or name \
+         another in OMNITRACE_DATABASE_URL"
     )]
     Missing {
         /// Absolute path.

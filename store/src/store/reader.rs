@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use super::{
     AccessScope, EventHead, Fingerprint, ReadError, RunFilter, RunStats, StatsFilter, Store,
 };
-use crate::row::{EventRow, RunKey, RunRow, Status};
+use crate::hourly::{Hours, SumsFilter};
+use crate::row::{EventRow, Micros, RunKey, RunRow, Status};
 use crate::sql::search::{self, CountedRuns, FoundRuns};
-use crate::sql::{events, read, stats};
+use crate::sql::{events, hourly, read, stats};
 
 /// The same on whichever database it is.
 macro_rules! either {
@@ -147,6 +148,22 @@ impl<'a> Reader<'a> {
         keys: &[&str],
     ) -> Result<Vec<EventRow>, ReadError> {
         either!(self, store => events::by_key(store, run, keys, self.scope).await)
+    }
+
+    /// As [`Store::sealed_through`].
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn sealed_through(&self) -> Result<Micros, ReadError> {
+        self.store.sealed_through().await
+    }
+
+    /// Hourly aggregates, added up: of hours before [`Store::sealed_through`], whose rows may be gone.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn sums(&self, filter: &SumsFilter) -> Result<Hours, ReadError> {
+        either!(self, store => hourly::sums(store, filter, self.scope).await)
     }
 
     /// Counts, durations, tokens and cost of the runs that started in a time, by type, and by hour too

@@ -50,8 +50,9 @@ pub(super) enum Detail {
 }
 
 /// Fields of data that an outline keeps.
-pub(super) const OUTLINE: [&str; 5] = [
+pub(super) const OUTLINE: [&str; 6] = [
     "_redaction",
+    "artifacts",
     "la_backoff",
     "local",
     "original_schedule_time",

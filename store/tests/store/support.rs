@@ -53,7 +53,7 @@ impl<D: Database> TestStore<D> {
     /// All rows whose key begins with this namespace.
     pub(crate) async fn tables(&self, namespace: &str) -> Vec<String> {
         let mut tables = Vec::new();
-        for table in ["runs", "events", "cuts", "promotions"] {
+        for table in ["runs", "events", "cuts", "promotions", "replays"] {
             let table = format!("omnitrace_{table}");
             let rows = self.database.rows(&table, namespace).await;
             tables.extend(rows.into_iter().map(|row| format!("{table}: {row}")));

@@ -49,11 +49,13 @@ async fn remotes(layout: Layout) {
     let mut stage = Stage::start(layout).await;
     let handle = start!(stage, Remotes, ());
     let lines = [
-        "activity:7:Tools::act:0 failed Upstream",
-        "activity:7:Tools::act:1 failed Upstream",
+        "activity:8:Tools::act:0 failed Upstream",
+        "activity:8:Tools::act:1 failed Upstream",
         "activity:late:Tools::act:0 completed",
         "activity:late:Tools::act:1 timed_out TimeoutFailure.StartToClose [late_result]",
         "activity:late:Tools::act:2 completed",
+        "activity:limited:Tools::act:0 timed_out TimeoutFailure.ScheduleToClose",
+        "activity:limited:Tools::act:1 timed_out TimeoutFailure.ScheduleToClose [late_result]",
         "activity:mine%~2:Tools::act:0 completed",
         "activity:mine%~2:Tools::act:1 failed Upstream",
         "activity:mine%~2:Tools::act:2 completed",

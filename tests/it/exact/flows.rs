@@ -98,6 +98,12 @@ impl Remotes {
         late.activity_id = Some("late".to_owned());
         ctx.execute_activity(Tools::act, Deed::Slow(2000), late)
             .await?;
+        let mut limited = remote(ctx);
+        limited.close_timeouts =
+            temporalio_sdk::ActivityCloseTimeouts::ScheduleToClose(Duration::from_millis(300));
+        limited.activity_id = Some("limited".to_owned());
+        let timed_out = ctx.execute_activity(Tools::act, Deed::Slow(2000), limited);
+        assert!(timed_out.await.is_err());
         let mut silent = remote(ctx);
         silent.heartbeat_timeout = Some(Duration::from_millis(300));
         silent.activity_id = Some("silent".to_owned());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use omnitrace::OmniTrace;
-use omnitrace::config::Settings;
+use omnitrace::config::{DatabaseTarget, Settings};
 use omnitrace_store::row::RunKey;
 use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
 use omnitrace_tests::{RunningWorker, beside, eventually, unique};
@@ -17,12 +17,15 @@ use temporalio_client::{
 use temporalio_common::MemoValues;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
-use super::place::{Kind, Place};
+use super::place::{Kind, Place, said};
 use super::runs::{self, Whole, worker};
 use crate::replay::history;
+use crate::spans::collector::Collector;
+use crate::spans::free_address;
 
 on_each_database! {
     an_erased_user_is_nowhere_and_stays_away;
+    what_waited_on_disk_is_refused_when_the_database_is_back;
 }
 
 async fn start(client: &Client, queue: &str, id: &str, user: &str, waits: bool) {
@@ -171,6 +174,78 @@ async fn an_erased_user_is_nowhere_and_stays_away(kind: Kind) {
     place.json(&["erase", "--user", "alice", "--yes"]).await;
     assert_eq!(naming(&place).await, BTreeSet::new());
     assert_eq!(stored(&place).await, ["bob-1"]);
+
+    // Spans that are sent of what is stored.
+    let collector = Collector::start().await;
+    let to = format!("--otlp=http://{}", collector.http);
+    let sent = place.json(&["export", &to]).await;
+    assert_eq!(sent["runs"], 1, "{sent}");
+    let spans = eventually("all spans came", async || {
+        let spans = collector.spans();
+        (sent["spans"] == spans.len()).then_some(spans)
+    })
+    .await;
+    assert!(!spans.is_empty());
+    for span in spans {
+        assert_eq!(span.tag("workflow.id"), "bob-1");
+    }
+}
+
+/// Files of the spool.
+fn spool_files(place: &Place) -> usize {
+    let files = std::fs::read_dir(place.folder().join("spool"));
+    files.map_or(0, Iterator::count)
+}
+
+async fn what_waited_on_disk_is_refused_when_the_database_is_back(kind: Kind) {
+    let place = Place::new(kind).await;
+    let queue = unique("queue");
+    // Of a process, and what became of its rows.
+    let recorded = async |settings: Settings, runs: &[(&str, &str)]| {
+        let omnitrace = OmniTrace::start(settings);
+        let client = place.client(&[&omnitrace]).await;
+        let running = RunningWorker::start(client.clone(), worker(&queue));
+        beside(running, async {
+            for (id, user) in runs {
+                start(&client, &queue, id, user, false).await;
+                result(&client, id).await;
+            }
+        })
+        .await;
+        let stored = omnitrace.shutdown(Duration::from_secs(5)).await;
+        stored.expect("stored, or on disk");
+        omnitrace.counters()
+    };
+    recorded(place.settings(), &[("bob-1", "bob")]).await;
+    let nowhere = format!("postgres://{}/nowhere", free_address());
+    let nowhere = DatabaseUrl::parse(&nowhere, Path::new("/")).expect("a URL");
+    let away = place.settings().with_database(DatabaseTarget::Url(nowhere));
+    let spooled = recorded(away, &[("alice-1", "alice"), ("bob-2", "bob")]).await["rows.spooled"];
+    assert_eq!(spool_files(&place), 1);
+
+    let erase = |more: &[&str]| {
+        let mut command =
+            place.command(&[&["erase", "--user", "alice", "--json"][..], more].concat());
+        command.env("OMNITRACE_SPOOL_PATH", place.folder().join("spool"));
+        said(command)
+    };
+    let would = erase(&[]).await.json();
+    let waiting = would["spooled"].as_u64().expect("a number");
+    assert!(0 < waiting && waiting < spooled, "{would}");
+    assert_eq!(erase(&["--yes"]).await.json()["runs"], 0);
+    assert_eq!(spool_files(&place), 1, "they are their worker's");
+
+    let next = OmniTrace::start(place.settings());
+    eventually("the next process has read them all", async || {
+        let adopted = next.counters().get("rows.adopted").copied();
+        (adopted == Some(spooled) && spool_files(&place) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(next.counters()["rows.dropped.erased"], waiting);
+    let stored_all = next.shutdown(Duration::from_secs(10)).await;
+    stored_all.expect("everything is stored");
+    assert_eq!(stored(&place).await, ["bob-1", "bob-2"]);
+    assert_eq!(naming(&place).await, BTreeSet::new());
 }
 
 async fn run_key(place: &Place, id: &str, client: &Client) -> RunKey {

@@ -21,6 +21,7 @@ macro_rules! on_each_database {
     };
 }
 
+mod audit;
 mod backfill;
 mod codec_server;
 mod damage;

@@ -269,6 +269,30 @@ impl Place {
         changed.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// All columns of a table.
+    pub(super) async fn columns(&self, table: &str) -> Vec<String> {
+        let found = match self.kind {
+            Kind::Sqlite => {
+                let connection = SqliteConnection::connect(&self.url).await;
+                let sql = "SELECT name FROM pragma_table_info($1)";
+                let query = sqlx::query_scalar(sql).bind(table);
+                query
+                    .fetch_all(&mut connection.expect("the database"))
+                    .await
+            }
+            Kind::Postgres => {
+                let connection = PgConnection::connect(&self.url).await;
+                let sql = "SELECT column_name::text FROM information_schema.columns \
+                           WHERE table_name = $1 AND table_schema = current_schema()";
+                let query = sqlx::query_scalar(sql).bind(table);
+                query
+                    .fetch_all(&mut connection.expect("the database"))
+                    .await
+            }
+        };
+        found.expect("a table")
+    }
+
     /// Waits until all that was written is in SQLite's file itself: who leaves last does not see to that where he
     /// only reads.
     pub(super) async fn checkpoint(&self) {

@@ -1,14 +1,17 @@
 //! What is switched in the store is followed by worker processes, with outages of the store in between.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use omnitrace::OmniTrace;
 use omnitrace_store::row::RunRow;
-use omnitrace_tests::{RunningWorker, eventually, unique};
-use temporalio_client::Client;
+use omnitrace_tests::{RunningWorker, eventually, server, unique};
+use temporalio_client::{Client, WorkflowStartOptions};
 
 use super::place::{Kind, Place};
+use super::runs;
 use crate::outage::sample;
 use crate::process::{self, Process};
 use crate::spans::gate::{self, Gate};
@@ -21,6 +24,9 @@ on_each_database! {
 /// Whatever begins so long after a switch follows it. In microseconds.
 const FOLLOWED: i64 = 10_000_000;
 
+/// And that command says, so long after. In microseconds.
+const PROMISED: i64 = 4_000_000;
+
 const QUEUE: &str = "OMNITRACE_TEST_SWITCHED_QUEUE";
 const NAMESPACE: &str = "OMNITRACE_TEST_SWITCHED_NAMESPACE";
 
@@ -31,15 +37,16 @@ struct Worker {
 }
 
 impl Worker {
-    /// Records no run by its configuration.
-    fn start(place: &Place, database_url: &str) -> Self {
+    /// Records such a part of its runs by its configuration.
+    fn start(place: &Place, database_url: &str, environment: &str, sample_rate: &str) -> Self {
         let queue = unique("queue");
         let mut command = process::again("heal::switches::serve");
         command
             .env(QUEUE, &queue)
             .env(NAMESPACE, &place.namespace)
             .env("OMNITRACE_DATABASE_URL", database_url)
-            .env("OMNITRACE_SAMPLE_RATE", "0")
+            .env("OMNITRACE_ENV", environment)
+            .env("OMNITRACE_SAMPLE_RATE", sample_rate)
             .env("OMNITRACE_SLOW_MS", "60000")
             .env("OMNITRACE_SPOOL_PATH", place.folder().join(&queue));
         Self {
@@ -95,7 +102,13 @@ impl Door {
     /// The store is away for workers, not for who switches.
     async fn close(&mut self, place: &mut Place) {
         match self {
-            Self::Gate(gate) => gate.set(gate::Way::Down).await,
+            Self::Gate(gate) => {
+                // As a server does that is stopped: it ends those that are there, and takes no others.
+                let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                              WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                place.sql(others).await;
+                gate.set(gate::Way::Down).await;
+            }
             Self::Folder { here, away } => {
                 std::fs::rename(&*here, &*away).expect("moved");
                 place.url = in_folder(away);
@@ -151,19 +164,16 @@ async fn recording(place: &Place, client: &Client, workers: &[Worker], switched:
     }
 }
 
-/// Runs left out by the workers' reports.
-async fn left_out(place: &Place) -> Vec<u64> {
+/// Runs left out, by process.
+async fn left_out(place: &Place) -> BTreeMap<String, u64> {
     let store = place.open().await.expect("a store");
     let reports = store.processes().await.expect("readable");
     store.close().await;
-    let count = |name: &str, report: &omnitrace_store::ProcessReport| {
-        report.counters.get(name).copied().unwrap_or_default()
+    let of = |report: omnitrace_store::ProcessReport| {
+        let count = report.counters.get("runs.not_sampled").copied();
+        (report.id, count.unwrap_or_default())
     };
-    let mut counts: Vec<(String, u64)> = (reports.iter())
-        .map(|report| (report.id.clone(), count("runs.not_sampled", report)))
-        .collect();
-    counts.sort();
-    counts.into_iter().map(|(_, count)| count).collect()
+    reports.into_iter().map(of).collect()
 }
 
 /// Runs workflows until each worker has left out more than it had.
@@ -174,8 +184,8 @@ async fn leaving_out(place: &Place, client: &Client, workers: &[Worker]) {
             sample(client, &worker.queue, 1).await;
         }
         let now = left_out(place).await;
-        (now.len() == workers.len() && now.iter().zip(&before).all(|(now, was)| now > was))
-            .then_some(())
+        let more = |(id, now): (&String, &u64)| *now > before.get(id).copied().unwrap_or_default();
+        (now.len() == workers.len() && now.iter().all(more)).then_some(())
     })
     .await;
 }
@@ -198,16 +208,48 @@ async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away(kind
     let mut place = Place::new(kind).await;
     let (mut door, url) = Door::to(&mut place, kind).await;
 
-    let workers = [0, 1].map(|_| Worker::start(&place, &url));
+    let start = |environment, rate| Worker::start(&place, &url, environment, rate);
+    let mut workers = vec![start("dev", "0"), start("prod", "0")];
     let client = place.client(&[]).await;
     for worker in &workers {
         sample(&client, &worker.queue, 1).await;
     }
     eventually("both leave their run out, by configuration", async || {
-        (left_out(&place).await == [1, 1]).then_some(())
+        let left_out = left_out(&place).await;
+        left_out.values().eq(&[1, 1]).then_some(())
     })
     .await;
     assert_eq!(place.stored().await, []);
+
+    // One is of the environment that it is switched for.
+    let first = [
+        "set",
+        "sample_rate",
+        "1",
+        "--env",
+        "prod",
+        "--reason",
+        "there first",
+        "--by",
+        "ann",
+    ];
+    let set = switch(&place, &first).await;
+    recording(&place, &client, &workers[1..], set).await;
+    eventually("the other one has had as much time", async || {
+        sample(&client, &workers[0].queue, 1).await;
+        (now() > set + PROMISED).then_some(())
+    })
+    .await;
+    let back = [
+        "switches",
+        "unset",
+        "sample_rate",
+        "--env",
+        "prod",
+        "--reason",
+        "seen",
+    ];
+    switch(&place, &back).await;
 
     let all = [
         "set",
@@ -220,10 +262,14 @@ async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away(kind
     ];
     let set = switch(&place, &all).await;
     recording(&place, &client, &workers, set).await;
+    let first = runs_of(&place, &workers[0]).await.swap_remove(0);
+    assert!(first.started_at >= Some(set), "{first:?}");
 
-    // The store is away: what was last known holds, and no workflow waits.
+    // The store is away: what was last known holds, and no workflow waits. A worker starts that knows nothing but
+    // its configuration.
     door.close(&mut place).await;
     let away = now();
+    workers.push(Worker::start(&place, &url, "dev", "1"));
     for worker in &workers {
         sample(&client, &worker.queue, 2).await;
     }
@@ -271,11 +317,13 @@ async fn two_worker_processes_follow_a_switch_also_after_the_store_was_away(kind
     assert!(listed.out.starts_with("nothing is switched"), "{listed:?}");
     let history = place.run(&["switches", "history"]).await.out;
     let lines: Vec<&str> = history.lines().collect();
-    assert_eq!(lines.len(), 4, "{history}");
+    assert_eq!(lines.len(), 6, "{history}");
     for (line, words) in lines[1..].iter().zip([
-        ["3", "(taken back)", "done"],
-        ["2", "bob", "too much"],
-        ["1", "ann", "rollout"],
+        ["5", "(taken back)", "done"],
+        ["4", "bob", "too much"],
+        ["3", "ann", "rollout"],
+        ["2", "(taken back)", "seen"],
+        ["1", "prod", "there first"],
     ]) {
         assert!(words.iter().all(|word| line.contains(word)), "{line}");
     }
@@ -357,4 +405,71 @@ async fn what_is_switched_for_a_tenant_or_type_touches_new_runs_of_it_alone() {
         .await
         .expect("the worker stops");
     recording.assert_accounted().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_worker_writes_the_lines_that_are_switched() {
+    use worker_example::activities::PaymentRequest;
+    use worker_example::workflows::Payment;
+
+    let place = Place::new(Kind::Sqlite).await;
+    let log = place.folder().join("log");
+    let queue = unique("support");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_worker-example-under-test"));
+    command
+        .env_clear()
+        .current_dir(place.folder())
+        .env("NO_COLOR", "1")
+        .env("OMNITRACE_DATABASE_URL", &place.url)
+        .args(["worker", "--address", &server()])
+        .args(["--namespace", &place.namespace, "--task-queue", &queue])
+        .stdin(Stdio::null())
+        .stderr(std::fs::File::create(&log).expect("a file"));
+    let worker = runs::Process {
+        system: command.spawn().expect("a process"),
+    };
+    let client = place.client(&[]).await;
+    let lines = || {
+        std::fs::read_to_string(&log)
+            .expect("a log")
+            .lines()
+            .count()
+    };
+    // How many lines are written while it pays.
+    let pay = async || {
+        let before = lines();
+        let id = unique("payment");
+        let request = PaymentRequest {
+            id: id.clone(),
+            amount_cents: 700,
+            card_closed: false,
+        };
+        let options = WorkflowStartOptions::new(&queue, &id).build();
+        let paid = client.start_workflow(Payment::run, request, options).await;
+        let paid = paid.expect("started").get_result(Default::default()).await;
+        paid.expect("paid");
+        lines() - before
+    };
+    assert_eq!(pay().await, 0);
+    eventually("the store is made", async || place.open().await.map(drop)).await;
+    let said = ["--reason", "a look", "--by", "ann"];
+    switch(
+        &place,
+        &[&["set", "log_level", "debug"][..], &said].concat(),
+    )
+    .await;
+    eventually("it tells what it does", async || {
+        (pay().await > 0).then_some(())
+    })
+    .await;
+    switch(
+        &place,
+        &[&["switches", "unset", "log_level"][..], &said].concat(),
+    )
+    .await;
+    eventually("it is silent again", async || {
+        (pay().await == 0).then_some(())
+    })
+    .await;
+    worker.kill();
 }

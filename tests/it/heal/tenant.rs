@@ -1,4 +1,5 @@
-//! What is switched for a tenant, as a person switches it, is seen in the rows and log lines of its new runs alone.
+//! What is switched for a tenant or a type, as a person switches it, is seen in the rows and log lines of its new
+//! runs alone.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::workflows::options;
 
 on_each_database! {
     content_is_readable_in_new_runs_of_its_tenant_alone;
+    content_is_readable_in_new_runs_of_its_type_alone;
     rules_of_redaction_hold_for_new_runs_of_their_tenant_alone;
 }
 
@@ -69,12 +71,34 @@ impl Asking {
     }
 }
 
+/// Asks a model at once.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct Advising;
+
+#[workflow_methods]
+impl Advising {
+    #[run]
+    pub(crate) async fn run(
+        ctx: &mut WorkflowContext<Self>,
+        order: Value,
+    ) -> WorkflowResult<Value> {
+        Ok(ctx.execute_activity(Model::ask, order, options()).await?)
+    }
+}
+
 fn worker(queue: &str) -> WorkerOptions {
     WorkerOptions::new(queue)
         .register_activities(Model)
         .register_workflow::<Asking>()
         .expect("a workflow")
+        .register_workflow::<Advising>()
+        .expect("a workflow")
         .build()
+}
+
+fn order(id: &str) -> Value {
+    json!({"id": id, "question": QUESTION, "iban": "DE02120300000000202051", "subject": "lamp"})
 }
 
 /// Begins a run of a tenant, which waits.
@@ -84,11 +108,9 @@ async fn begin(client: &Client, queue: &str, tenant: Option<&str>) -> String {
     if let Some(tenant) = tenant {
         memo.insert("tenant_id", tenant.to_owned());
     }
-    let order = json!({
-        "id": id, "question": QUESTION, "iban": "DE02120300000000202051", "subject": "lamp",
-    });
     let options = WorkflowStartOptions::new(queue, &id).memo(memo).build();
-    let started = client.start_workflow(Asking::run, order, options).await;
+    let started = client.start_workflow(Asking::run, order(&id), options);
+    let started = started.await;
     started.expect("started");
     id
 }
@@ -104,9 +126,14 @@ async fn finish(client: &Client, id: &str) {
     assert_eq!(result.expect("completed")["id"], id);
 }
 
+/// For the tenant.
 async fn switch(place: &Place, arguments: &[&str]) {
-    let who = ["--tenant", "acme", "--reason", "a test", "--by", "ann"];
-    let said = place.run(&[arguments, &who].concat()).await;
+    switch_for(place, ["--tenant", "acme"], arguments).await;
+}
+
+async fn switch_for(place: &Place, scope: [&str; 2], arguments: &[&str]) {
+    let who = ["--reason", "a test", "--by", "ann"];
+    let said = place.run(&[arguments, &scope, &who].concat()).await;
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
 }
 
@@ -139,9 +166,23 @@ impl Shop {
         begin(&self.client, &self.queue, tenant).await
     }
 
-    /// All that is stored of a run, when it is over. It was made by one policy.
+    /// Lets a run go on, and tells all that is stored of it.
     async fn stored(&self, id: &str) -> String {
         finish(&self.client, id).await;
+        self.rows(id).await
+    }
+
+    /// Of a new run of the other type.
+    async fn of_advising(&self) -> String {
+        let id = unique("advising");
+        let options = WorkflowStartOptions::new(&self.queue, &id).build();
+        let started = (self.client).start_workflow(Advising::run, order(&id), options);
+        started.await.expect("started");
+        self.rows(&id).await
+    }
+
+    /// All that is stored of a run, when it is over. It was made by one policy.
+    async fn rows(&self, id: &str) -> String {
         let (run, events): (RunRow, Vec<EventRow>) = eventually("it is stored", async || {
             self.omnitrace.flush().await.expect("stored");
             let stored = self.place.stored().await.into_iter();
@@ -192,6 +233,27 @@ async fn content_is_readable_in_new_runs_of_its_tenant_alone(kind: Kind) {
     })
     .await;
     assert!(shop.stored(&during).await.contains(QUESTION));
+    shop.close().await;
+}
+
+async fn content_is_readable_in_new_runs_of_its_type_alone(kind: Kind) {
+    const ASKING: [&str; 2] = ["--type", "Asking"];
+    let shop = Shop::open(kind).await;
+    assert!(!shop.of_new(None).await.contains(QUESTION));
+    switch_for(&shop.place, ASKING, &["set", "capture_content", "true"]).await;
+    eventually("content of a new run is readable", async || {
+        shop.of_new(None).await.contains(QUESTION).then_some(())
+    })
+    .await;
+    assert!(shop.of_new(ACME).await.contains(QUESTION));
+    assert!(!shop.of_advising().await.contains(QUESTION));
+
+    let unset = ["switches", "unset", "capture_content"];
+    switch_for(&shop.place, ASKING, &unset).await;
+    eventually("content of a new run is hashed", async || {
+        (!shop.of_new(None).await.contains(QUESTION)).then_some(())
+    })
+    .await;
     shop.close().await;
 }
 

@@ -58,6 +58,7 @@ const SELECTED: &[Case] = &[
 
 const RECONCILED: &[Case] = &[
     (&["--every", "soon"], 2, &["--every", "30s"]),
+    (&["--every", "0s"], 2, &["--every", "more than nothing"]),
     (&["--settle=-1"], 2, &["--settle"]),
 ];
 
@@ -87,6 +88,8 @@ async fn each_mistake_is_one_line_and_changes_nothing() {
     let place = Place::new(Kind::Sqlite).await;
     recorded(&place, 1).await;
     let before = place.stored().await;
+    let mistyped: Case = (&["--workflow-id", "nobodys"], 2, &["nothing is compared: "]);
+    check(&place, "verify", &mistyped).await;
     let empty = place.beside(Kind::Sqlite).await;
     for command in ["backfill", "verify", "reconcile"] {
         let own = if command == "reconcile" {

@@ -17,8 +17,14 @@ use omnitrace_tests::{
     eventually, unique,
 };
 use serde_json::json;
-use temporalio_client::{ClientOptions, WorkflowStartOptions};
+use temporalio_client::{
+    ClientOptions, WorkflowExecuteUpdateOptions, WorkflowQueryOptions, WorkflowStartOptions,
+};
 use temporalio_common::UntypedWorkflow;
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    SyncWorkflowContext, WorkerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
 
 use crate::replay::replay_into;
 use workload::{Waiter, expected, worker, workload};
@@ -76,6 +82,78 @@ async fn measured(recordings: &[&Recording]) -> Vec<(String, f64)> {
         }
     }
     sum.into_iter().collect()
+}
+
+/// Is asked, and asked to change.
+#[workflow]
+#[derive(Default)]
+struct Oracle {
+    told: bool,
+}
+
+#[workflow_methods]
+impl Oracle {
+    #[run]
+    async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+        ctx.wait_condition(|oracle| oracle.told).await?;
+        Ok(())
+    }
+
+    #[query]
+    fn ask(&self, _ctx: &WorkflowContextView) -> bool {
+        self.told
+    }
+
+    #[update]
+    fn tell(&mut self, _ctx: &mut SyncWorkflowContext<Self>, _truth: bool) {
+        self.told = true;
+    }
+
+    #[update_validator(tell)]
+    fn validate_tell(
+        &self,
+        _ctx: &WorkflowContextView,
+        truth: &bool,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        truth.then_some(()).ok_or_else(|| "that is no truth".into())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_and_rejected_updates_are_counted_and_no_replay_counts_them_again() {
+    let recording = Recording::with(measuring);
+    let client = recording.client().await;
+    let queue = unique("queue");
+    let options = WorkerOptions::new(&queue)
+        // Each task replays the run.
+        .max_cached_workflows(0)
+        .register_workflow::<Oracle>()
+        .expect("a workflow")
+        .build();
+    let running = RunningWorker::start(client.clone(), options);
+    let id = unique("oracle");
+    beside(running, async {
+        let start = WorkflowStartOptions::new(&queue, &id).build();
+        let handle = client.start_workflow(Oracle::run, (), start).await;
+        let handle = handle.expect("started");
+        for _ in 0..3 {
+            let query = handle.query(Oracle::ask, (), WorkflowQueryOptions::default());
+            assert!(!query.await.expect("answered"));
+        }
+        let update = |truth| {
+            let options = WorkflowExecuteUpdateOptions::default();
+            handle.execute_update(Oracle::tell, truth, options)
+        };
+        assert!(update(false).await.is_err() && update(false).await.is_err());
+        update(true).await.expect("told");
+        recording.closed(&id).await;
+    })
+    .await;
+    let read = read(&recording).await;
+    let of = |name: &str| read.get(&format!(r#"{name}{{job="Oracle"}}"#)).copied();
+    assert_eq!(of("omnitrace_queries_total"), Some(3.0));
+    assert_eq!(of("omnitrace_updates_rejected_total"), Some(2.0));
+    recording.assert_accounted().await;
 }
 
 async fn assert_measured(recordings: &[&Recording], queue: &str) {

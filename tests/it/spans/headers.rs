@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use omnitrace_store::row::SENDER;
 use omnitrace_tests::{Recording, RunningWorker, beside, unique};
 use opentelemetry::trace::FutureExt;
 use temporalio_client::{
@@ -179,8 +180,20 @@ async fn every_call_carries_the_callers_context() {
             .map(|(_, how)| *how)
             .collect();
         assert_eq!(heard, hows);
-        let (run, _) = recording.closed(id).await;
+        let (run, events) = recording.closed(id).await;
         assert_eq!(run.trace_id, TRACE);
         assert_eq!(run.parent_span_id.as_deref(), Some(SPAN));
+        // Each signal and update knows who sent it, in history too.
+        let sent: Vec<_> = (events.iter())
+            .filter_map(|event| {
+                let data = event.data_redacted.as_deref()?;
+                let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+                Some(data[SENDER].as_str()?.to_owned())
+            })
+            .collect();
+        let expected_of = hows.iter().filter(|how| **how != "query");
+        assert_eq!(sent, vec![expected.clone(); expected_of.count()]);
+        let history = super::passed_on::history(&client, &run.key).await;
+        crate::history::compare::assert_same(&run, &events, history);
     }
 }

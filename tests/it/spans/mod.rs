@@ -8,6 +8,7 @@ mod jaeger;
 mod journey;
 mod killed;
 mod languages;
+mod passed_on;
 mod propagation;
 mod requests;
 mod slow;

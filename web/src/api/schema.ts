@@ -1,6 +1,26 @@
 // Made by `cargo xtask web` from the server's OpenAPI document: do not edit.
 
 export interface paths {
+    "/aggregates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Add up the hourly aggregates: counts, latencies, tokens and cost of runs or steps, also of those whose rows are
+         *     gone.
+         */
+        get: operations["get_aggregates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/executions": {
         parameters: {
             query?: never;
@@ -179,7 +199,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Say whether requests can be answered: what is configured must work. */
+        /** Say whether requests can be answered: the database must answer. */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -215,6 +235,13 @@ export interface components {
             name: string;
             url: string;
         };
+        /** @description How many took at most so long. */
+        Bucket: {
+            /** Format: int64 */
+            count: number;
+            /** Format: int64 */
+            le_ms: number;
+        };
         /** @description A span that the run is part of. */
         CallerSpan: {
             /** Format: int64 */
@@ -225,7 +252,7 @@ export interface components {
             span_id: string;
             started_at: string;
         };
-        /** @description Something that is configured, and must work. */
+        /** @description Something that is configured; the server is ready without its trace backend. */
         Check: {
             /** @description Where it is, or why it does not work and what to do; to others than administrators it is not told. */
             detail?: string | null;
@@ -437,7 +464,7 @@ export interface components {
             message?: string | null;
             /**
              * Format: int32
-             * @description The how-manieth step of the run that is, from 1.
+             * @description Its position among the steps of the run, from 1.
              */
             position?: number | null;
             verdict: components["schemas"]["VerdictName"];
@@ -487,6 +514,50 @@ export interface components {
             gone: string[];
             rows: components["schemas"]["Event"][];
             run: components["schemas"]["Execution"];
+        };
+        /** @description A sum, with what it is told by. */
+        Sum: {
+            /** @description The day in which runs closed, or the hour, by its begin, UTC. */
+            begin?: string | null;
+            /** @description How many took at most so many milliseconds. */
+            buckets: components["schemas"]["Bucket"][];
+            /** @description `model`, `tool`, …, else the kind of the steps. */
+            category?: string | null;
+            /** Format: double */
+            cost_usd: number;
+            /**
+             * Format: int64
+             * @description Runs that closed; by category or model: steps that ended.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Of them those that failed, timed out, were terminated or lost.
+             */
+            failed: number;
+            /** Format: int64 */
+            input_tokens: number;
+            /**
+             * Format: int64
+             * @description Sum of the latencies that are known.
+             */
+            latency_ms: number;
+            /** @description Empty for steps that called none. */
+            model?: string | null;
+            namespace?: string | null;
+            /** Format: int64 */
+            output_tokens: number;
+            /** @description Hashed; empty if unknown. */
+            tenant_id?: string | null;
+            workflow_type?: string | null;
+        };
+        /** @description Sums of hours that are aggregated. */
+        Sums: {
+            /** @description There are more: ask for a shorter time, or by less. */
+            more: boolean;
+            sums: components["schemas"]["Sum"][];
+            /** @description Runs that closed before are aggregated, UTC: what closed later is in `/stats` alone; null if nothing is. */
+            through?: string | null;
         };
         /** @description Tokens of a language model. */
         TokenUsage: {
@@ -661,6 +732,85 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_aggregates: {
+        parameters: {
+            query?: {
+                /**
+                 * @description day, hour, namespace, type, category, tenant, model, several by commas; by category or model it is of steps,
+                 *     else of runs; type without it.
+                 */
+                by?: string;
+                /** @description Closed in an hour that begins at or after: 90d (ago), 2026-01-01; 104 days before `to` without it. */
+                from?: string;
+                /** @description Temporal namespace. */
+                namespace?: string;
+                /** @description Closed in an hour that begins before, written like `from`; now without it. */
+                to?: string;
+                /** @description Workflow type, exact. */
+                workflow_type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Aggregates, added up */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sums"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A token is needed */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks a right */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_executions: {
         parameters: {
             query?: {
@@ -694,7 +844,7 @@ export interface operations {
                 status?: components["schemas"]["Status"][];
                 /** @description Hashed tenant, as a run tells it. */
                 tenant?: string;
-                /** @description Text in workflow id, run id, type or error, whatever its case. */
+                /** @description Text in workflow id, run id, type or error, whatever its case; or a whole trace id. */
                 text?: string;
                 /** @description Workflow type; `*` stands for any text. */
                 type?: string;
@@ -1321,7 +1471,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All that is configured works */
+            /** @description The database answers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1330,7 +1480,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description Something does not, and why */
+            /** @description It does not, and why */
             503: {
                 headers: {
                     [name: string]: unknown;

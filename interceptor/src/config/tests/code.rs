@@ -24,6 +24,8 @@ fn code_goes_over_the_environment() {
         .with_hash_key(" key\n")
         .with_service_name("till")
         .with_prices("/etc/prices.json")
+        .with_trace_per_chain(true)
+        .with_baggage(["team", "no key", ""])
         .with_categories("tool=*")
         .unwrap();
     assert_eq!(
@@ -48,6 +50,7 @@ fn code_goes_over_the_environment() {
         ("till", "tool=*")
     );
     assert_eq!(s.prices, Some(PathBuf::from("/etc/prices.json")));
+    assert_eq!((s.trace_per_chain, s.baggage), (true, vec!["team".into()]));
 
     let s = settings(&[]).with_env(Env::Prod);
     assert_eq!(

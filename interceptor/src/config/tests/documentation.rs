@@ -13,6 +13,9 @@ OmniTrace reads its settings from the environment; `omnitrace::config::Settings`
 for each, which goes over it. Reading never fails: an invalid value is one line in the log that names
 the variable, the value and what is allowed, and the setting falls towards recording less.
 
+What `omnitrace serve` and `omnitrace prune` read beside it is in [Serving](serving.md#options) and in the columns of
+[Command line](cli.md); what reaches Temporal is read as Temporal's own command line does.
+
 This page is made from the table in the code: `UPDATE_DOCS=1 cargo test -p omnitrace documentation`.
 
 | variable | default | allowed | what it does |

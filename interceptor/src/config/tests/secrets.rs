@@ -13,6 +13,7 @@ fn a_misspelt_variable_is_named_with_the_nearest_and_without_its_value() {
         "OMNITRACE_HASHKEY",
         "OMNITRACE_SOMETHING_ELSE",
         "OMNITRACE_LISTEN",
+        "OMNITRACE_LISTENS",
         "OMNITRACE_ENV",
         "PATH",
         "OMNI",
@@ -26,6 +27,7 @@ fn a_misspelt_variable_is_named_with_the_nearest_and_without_its_value() {
         lines,
         [
             format!("OMNITRACE_HASHKEY {ignored}: did you mean OMNITRACE_HASH_KEY?"),
+            format!("OMNITRACE_LISTENS {ignored}: did you mean OMNITRACE_LISTEN?"),
             format!("OMNITRACE_SAMPEL_RATE {ignored}: did you mean OMNITRACE_SAMPLE_RATE?"),
             format!("OMNITRACE_SOMETHING_ELSE {ignored}: no known name is near to it"),
             format!("omnitrace_env {ignored}: did you mean OMNITRACE_ENV?"),

@@ -111,6 +111,8 @@ fn allowed_values_are_taken() {
         ("OMNITRACE_RECONCILE_S", "5"),
         ("OMNITRACE_FLUSH_MS", "20"),
         ("OMNITRACE_PROMOTE_WINDOW_S", "0"),
+        ("OMNITRACE_TRACE_PER_CHAIN", "true"),
+        ("OMNITRACE_BAGGAGE", "team, plan.tier,"),
         ("OMNITRACE_CATEGORIES", "tool=*Search*"),
         ("OMNITRACE_ALLOW_FIELDS", " city, größe ,,"),
         ("OMNITRACE_DROP_FIELDS", "Date-of-Birth"),
@@ -133,6 +135,8 @@ fn allowed_values_are_taken() {
     assert_eq!((s.reconcile, s.reconcile_s), (false, 5));
     assert_eq!((s.flush_ms, s.promote_window_s), (20, 0));
     assert_eq!(s.categories.category("WebSearch"), Some("tool"));
+    assert!(s.trace_per_chain);
+    assert_eq!(s.baggage, ["team", "plan.tier"]);
     assert_eq!(s.allow_fields, ["city", "größe"]);
     assert_eq!(s.drop_fields, ["Date-of-Birth"]);
     assert_eq!(s.hash_key, Some(Secret::new("0123456789abcdef")));
@@ -256,6 +260,10 @@ fn an_endpoint_that_nothing_is_sent_to_is_one_line() {
         ("TELEMETRY_BACKEND", "otel"),
     ];
     assert!(sends_spans(&settings(&on)));
+    let both = settings(&[("TELEMETRY_BACKEND", "Both")])
+        .telemetry
+        .backends;
+    assert_eq!(both, BTreeSet::from([Backend::Prom, Backend::Otel]));
 }
 
 #[test]
@@ -278,6 +286,10 @@ fn the_variables_of_spans_go_before_those_of_all_signals() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=a%20b"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/tls/all.pem"),
+        ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "/tls/metrics.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/tls/key.pem"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
         ("OTEL_ATTRIBUTE_COUNT_LIMIT", "10"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "20"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
@@ -300,6 +312,17 @@ fn the_variables_of_spans_go_before_those_of_all_signals() {
     assert_eq!(metrics.protocol, OtlpProtocol::HttpProtobuf);
     assert_eq!(metrics.headers, telemetry.otlp.headers);
     assert_eq!((metrics.timeout_ms, metrics.gzip), (500, false));
+    assert_eq!(metrics.temporality, MetricsTemporality::Delta);
+    let path = |path: &str| Some(PathBuf::from(path));
+    let tls = &telemetry.otlp.tls;
+    assert_eq!(
+        (&tls.certificate, &tls.client_key),
+        (&path("/tls/all.pem"), &path("/tls/key.pem"))
+    );
+    assert_eq!(
+        (&metrics.tls.certificate, &metrics.tls.client_key),
+        (&path("/tls/metrics.pem"), &None)
+    );
     assert_eq!(telemetry.span_limits.attributes, 20);
     assert_eq!(telemetry.span_limits.attributes_per_link, 10);
     assert_eq!(

@@ -98,6 +98,18 @@ const WRONG: &[(&str, &str, &str, Check)] = &[
         s.slow_ms == 86_400_000
     }),
     (
+        "OMNITRACE_TRACE_PER_CHAIN",
+        "always",
+        "a run that continues as new begins a trace",
+        |s| !s.trace_per_chain,
+    ),
+    (
+        "OMNITRACE_BAGGAGE",
+        "team,a=b",
+        "no baggage is passed on",
+        |s| s.baggage.is_empty(),
+    ),
+    (
         "OMNITRACE_RECONCILE",
         "sometimes",
         "nothing is read from histories",
@@ -348,6 +360,48 @@ const WRONG: &[(&str, &str, &str, Check)] = &[
         "/etc/",
         "nothing is sent to a collector",
         no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        "/etc/",
+        "nothing is sent to a collector",
+        no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+        "/etc/",
+        "nothing is sent to a collector",
+        no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+        "/etc/",
+        "nothing is sent to a collector",
+        no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+        "/etc/",
+        "nothing is sent to a collector",
+        no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+        "/etc/",
+        "nothing is sent to a collector",
+        no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+        "/etc/",
+        "nothing is sent to a collector",
+        no_spans,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "sometimes",
+        "sums since the start are sent",
+        |s| s.telemetry.otlp.metrics.temporality == MetricsTemporality::Cumulative,
     ),
     (
         "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",

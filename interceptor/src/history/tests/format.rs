@@ -82,7 +82,14 @@ fn what_is_malformed_is_said_with_its_place() {
         let said = parse(text.as_bytes()).expect_err(text).to_string();
         assert!(said.contains(error), "{said}");
     }
-    assert!(parse(b"\x0a\xff\xff").is_err(), "neither JSON nor protobuf");
+    for bytes in [&b"\x0a\xff\xff"[..], b"not a history"] {
+        let said = parse(bytes).expect_err("no history").to_string();
+        assert!(said.contains("neither JSON"), "{said}");
+    }
+    for bytes in [&b""[..], b" \n"] {
+        let said = parse(bytes).expect_err("nothing").to_string();
+        assert_eq!(said, "the history has no events");
+    }
 }
 
 #[test]

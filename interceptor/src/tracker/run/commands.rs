@@ -129,6 +129,7 @@ impl RunTracker {
                     update.fail(failure, self.clock);
                     self.propose_closed(update, policy, rows);
                 } else {
+                    self.asked(0, 1, rows);
                     update.detail.insert("rejected".to_owned(), true.into());
                     update.fail(failure, self.clock);
                     // Known to this worker alone: history has nothing of it, so nothing will

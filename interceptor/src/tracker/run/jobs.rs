@@ -59,9 +59,12 @@ impl RunTracker {
                 event_id,
                 name,
                 input,
+                sender,
             } => {
                 let step = StepKey::new(&event_id.to_string());
-                let mut signal = Step::new("signal", step, name, 1, self.clock).with_input(input);
+                let mut signal = Step::new("signal", step, name, 1, self.clock)
+                    .with_input(input)
+                    .sent_by(sender);
                 signal.complete(None, self.clock);
                 self.propose_closed(signal, policy, rows);
             }
@@ -80,9 +83,11 @@ impl RunTracker {
                 id,
                 name,
                 input,
+                sender,
             } => {
-                let update =
-                    Step::new("update", StepKey::new(&id), name, 1, self.clock).with_input(input);
+                let update = Step::new("update", StepKey::new(&id), name, 1, self.clock)
+                    .with_input(input)
+                    .sent_by(sender);
                 rows.events.push(self.provisional(&update, policy));
                 // Not pending yet: the workflow may still reject it.
                 self.open.insert(StepId::Update(protocol_id), update);
@@ -122,7 +127,7 @@ impl RunTracker {
         };
         match outcome {
             Outcome::Completed(output) => {
-                let content = policy.content(&step.name);
+                let content = step.content(policy);
                 step.complete(
                     output.map(|output| output.into_content(content)),
                     self.clock,

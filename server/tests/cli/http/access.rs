@@ -74,6 +74,35 @@ fn batch(tenant: &str, other: &str) -> Batch {
     batch
 }
 
+/// A run of a tenant that closed long before those.
+fn old(tenant: &str) -> Batch {
+    let mut batch = batch(tenant, tenant);
+    batch.runs.truncate(1);
+    batch.events.clear();
+    let run = &mut batch.runs[0];
+    run.key.workflow_id = format!("old-of-{tenant}");
+    run.started_at = Some(at(-800 * 86_400_000));
+    run.closed_at = run.started_at;
+    batch
+}
+
+/// Deletes what closed before the first of 2025.
+fn prune(database: &Database) {
+    let day = |at: jiff::Timestamp| at.as_second() / 86_400;
+    let first = "2025-01-01T00:00:00Z".parse().unwrap();
+    let days = (day(jiff::Timestamp::now()) - day(first)).to_string();
+    let args = [
+        "--runs-days",
+        &days,
+        "--events-days",
+        "none",
+        "--hourly-days",
+        "none",
+    ];
+    let told = database.stdout(&[&["prune"], &args[..]].concat());
+    assert!(told.starts_with("2 runs and 0 events deleted, "), "{told}");
+}
+
 /// As workers without a key hash a tenant.
 fn hash(tenant: &str) -> String {
     let digest = Sha256::digest(json!(tenant).to_string());
@@ -127,6 +156,10 @@ fn classify(path: &str) -> Shows {
             let narrowed = format!("/stats?{range}&workflow_type=TypeOf-{tenant}");
             vec![format!("/stats?{range}"), narrowed]
         }),
+        "/aggregates" => Shows::Tenant(|tenant| {
+            let by = "/aggregates?from=2023-01-01&by=type,tenant,namespace";
+            vec![by.to_owned(), format!("{by}&workflow_type=TypeOf-{tenant}")]
+        }),
         "/executions/{execution_id}/trace" => Shows::Tenant(|tenant| {
             let of = format!("/executions/run-of-{tenant}/trace");
             vec![
@@ -155,7 +188,14 @@ fn classify(path: &str) -> Shows {
 
 #[tokio::test]
 async fn nothing_is_shown_across_tenants_on_any_route() {
-    let database = Database::with(&[batch("alpha", "beta"), batch("beta", "alpha")]).await;
+    let batches = [
+        batch("alpha", "beta"),
+        batch("beta", "alpha"),
+        old("alpha"),
+        old("beta"),
+    ];
+    let database = Database::with(&batches).await;
+    prune(&database);
     let read = ["--right", "read,content", "--namespace", "*"];
     let of = |tenant: &str| token(&database, &[&read[..], &["--tenant", tenant]].concat());
     let (alpha, beta, every) = (of("alpha"), of("beta"), of("*"));

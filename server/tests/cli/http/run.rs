@@ -33,22 +33,69 @@ async fn both_signals_end_it_well_and_give_the_port_back() {
     }
 }
 
+/// As in a container, whose first token is made in it, or before its database is there.
 #[tokio::test]
-async fn an_address_that_others_reach_is_refused_in_one_line() {
-    let database = Database::full().await;
-    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
-        let (code, line) = database.failure(&["serve", "--listen", address]);
-        assert_eq!((code, line.lines().count()), (2, 1), "{line}");
+async fn an_address_that_others_reach_shows_nothing_until_there_is_a_token() {
+    let create = ["token", "create", "--name", "me", "--tenant", "*"];
+    let create = [&create[..], &["--namespace", "*"]].concat();
+    for options in [&["--listen", "0.0.0.0:0"][..], &["--require-token"]] {
+        let (mut server, line) = Server::warning(Database::missing(), options);
         assert!(
-            line.starts_with(&format!("error: cannot listen on {address}: ")),
+            line.starts_with(
+                "warning: whoever asks needs a token, and none can be looked up yet: no database"
+            ),
             "{line}"
         );
+        assert_eq!(server.get("/healthz").status, 200);
+        assert_eq!(server.get("/readyz").status, 503);
+        assert_eq!(server.problem("/executions").0, 401);
+        // Nobody gets a database by asking for a token of it.
+        let (code, line) = server.database.failure(&create);
+        assert_eq!(code, 1);
+        assert!(line.contains("`omnitrace migrate`"), "{line}");
+        server.database.stdout(&["migrate"]);
+        assert_eq!(server.get("/readyz").status, 200);
+        assert_eq!(server.problem("/executions").0, 401);
+
+        let database = std::mem::replace(&mut server.database, Database::missing());
+        drop(server);
+        let (server, line) = Server::warning(database, options);
+        assert!(line.contains("`omnitrace token create`"), "{line}");
+        let token = server.database.stdout(&create);
+        let bearer = format!("Bearer {}", token.trim());
+        let ask = || server.get_with("/executions", &[("Authorization", &bearer)]);
+        assert_eq!(ask().status, 200);
+        assert_eq!(server.problem("/executions").0, 401);
     }
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_this_machines_is_refused_in_one_line() {
+    let database = Database::full().await;
+    let (code, line) = database.failure(&["serve", "--listen", "192.0.2.1:80"]);
+    assert_eq!((code, line.lines().count()), (1, 1), "{line}");
+    assert!(
+        line.starts_with("error: cannot listen on 192.0.2.1:80: "),
+        "{line}"
+    );
     let (code, line) = database.failure(&["serve", "--listen", "example.com:80"]);
     assert_eq!(code, 2);
     assert!(
         line.contains("write HOST:PORT, as 127.0.0.1:8234"),
         "{line}"
+    );
+}
+
+#[tokio::test]
+async fn an_environment_that_is_none_keeps_it_from_starting() {
+    let database = Database::full().await;
+    let mut command = database.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let output = command.env("OMNITRACE_ENV", "produktion").output().unwrap();
+    let (stdout, stderr) = database.texts(&output);
+    assert_eq!((output.status.code(), &*stdout), (Some(1), ""));
+    assert!(
+        stderr.starts_with("error: nothing is done: OMNITRACE_ENV"),
+        "{stderr}"
     );
 }
 

@@ -92,6 +92,55 @@ async fn tokens_and_cost_are_summed_up() {
 }
 
 #[tokio::test]
+async fn aggregates_are_added_up_when_their_rows_are_gone() {
+    let database = Database::full().await;
+    let told = |args: &[&str]| database.stdout(&[&["stats", "--json"], args].concat());
+    let by = ["--by", "type,category,model,hour"];
+    let (steps, runs) = (told(&by), told(&[]));
+    let day = database.stdout(&["stats", "--by", "day"]);
+    assert!(
+        steps.lines().count() > 3 && runs.lines().count() > 1,
+        "{steps}{runs}"
+    );
+    assert!(day.contains("2026-01-01") && day.contains("$0.01"), "{day}");
+    let none = json!({ "sums": [], "through": null, "more": false });
+    let server = Server::of(database, &[]);
+    assert_eq!(server.json("/aggregates?from=2025-01-01"), none);
+
+    let prune = ["prune", "--runs-days", "30", "--hourly-days", "none"];
+    server.database.stdout(&prune);
+    let told = |args: &[&str]| {
+        server
+            .database
+            .stdout(&[&["stats", "--json"], args].concat())
+    };
+    assert_eq!((told(&by), told(&[])), (steps.clone(), runs.clone()));
+    for (query, expected) in [("by=type,category,model,hour", steps), ("", runs)] {
+        let found = server.json(&format!("/aggregates?from=2025-01-01&{query}"));
+        let lines = found["sums"].as_array().unwrap().iter();
+        let lines: Vec<String> = lines.map(|sum| sum.to_string()).collect();
+        let expected = expected
+            .lines()
+            .map(|line| line.parse::<serde_json::Value>());
+        let expected: Vec<_> = expected.map(|sum| sum.unwrap().to_string()).collect();
+        assert_eq!(lines, expected);
+        assert!(found["through"].as_str() > Some("2026"), "{found}");
+    }
+    for narrowed in ["workflow_type=Nobody", "namespace=nowhere", "to=2025-02-01"] {
+        let found = server.json(&format!("/aggregates?from=2025-01-01&{narrowed}"));
+        assert_eq!(found["sums"], json!([]), "{narrowed}");
+    }
+    for (query, said) in [
+        ("by=colour", "one or more of day,hour"),
+        ("from=2026-01-02&to=2026-01-01", "it must be before to"),
+    ] {
+        let (status, detail) = server.problem(&format!("/aggregates?{query}"));
+        assert_eq!(status, 400, "{query}");
+        assert!(detail.contains(said), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_time_that_cannot_be_is_refused() {
     let server = Server::full().await;
     for (query, said) in [

@@ -5,33 +5,33 @@ use std::collections::BTreeSet;
 use omnitrace_store::hourly::HOUR;
 use omnitrace_store::row::{Identity, Phase, RunKey, RunRow, SampledBy};
 use omnitrace_store::{
-    AccessScope, Batch, EraseStep, ErasureRequest, NewSwitch, OpenOptions, Promotion, PruneStep,
-    Repair, Retention, Scope, Seen, Store, Subject, SwitchName, SwitchScope, TokenRow,
+    Batch, EraseStep, ErasureRequest, OpenOptions, Promotion, Repair, ReplayRow, ReplayVerdict,
+    RunFilter, Scope, Seen, Store, Subject,
 };
 
 use super::TestStore;
 use crate::support::{attempt, closed_run, events, runs, step};
 
 /// Some hour long ago.
-const FIRST: i64 = 480_000 * HOUR;
+pub(super) const FIRST: i64 = 480_000 * HOUR;
 
 /// After every erasure of these tests.
 const LATER: i64 = 1_000_000 * HOUR;
 
-const ALICE: &str = "hmac:a11ce00000000000";
-const BOB: &str = "hmac:b0b0000000000000";
+pub(super) const ALICE: &str = "hmac:a11ce00000000000";
+pub(super) const BOB: &str = "hmac:b0b0000000000000";
 
-fn identity(hash: &str) -> Option<Identity> {
+pub(super) fn identity(hash: &str) -> Option<Identity> {
     let hash = hash.to_owned();
     Some(Identity { rank: 2, hash })
 }
 
-fn key(n: usize) -> RunKey {
+pub(super) fn key(n: usize) -> RunKey {
     RunKey::new("default", format!("order-{n}"), format!("r{n}"))
 }
 
 /// A closed run with two events, all that else is stored of a run, and its user.
-fn whole(n: usize, user: &str) -> Batch {
+pub(super) fn whole(n: usize, user: &str) -> Batch {
     let key = key(n);
     let at = FIRST + n as i64;
     let run = RunRow {
@@ -60,7 +60,27 @@ fn whole(n: usize, user: &str) -> Batch {
     }
 }
 
-fn request(subject: Subject) -> ErasureRequest {
+/// Stores it all, and what a replay of it found.
+async fn put(test: &TestStore, n: usize, user: &str) {
+    test.offer(&whole(n, user)).await;
+    test.store.write_replays(&[replay(n)]).await.unwrap();
+}
+
+fn replay(n: usize) -> ReplayRow {
+    ReplayRow {
+        run: key(n),
+        build_id: "b1".to_owned(),
+        checked_at: FIRST,
+        verdict: ReplayVerdict::Parted,
+        event_key: None,
+        position: None,
+        expected: None,
+        found: None,
+        message: None,
+    }
+}
+
+pub(super) fn request(subject: Subject) -> ErasureRequest {
     ErasureRequest {
         subject,
         namespace: None,
@@ -69,11 +89,11 @@ fn request(subject: Subject) -> ErasureRequest {
     }
 }
 
-fn of_user(user: &str) -> ErasureRequest {
+pub(super) fn of_user(user: &str) -> ErasureRequest {
     request(Subject::User(user.to_owned()))
 }
 
-async fn finish(store: &Store, id: &str, request: &ErasureRequest) -> Vec<EraseStep> {
+pub(super) async fn finish(store: &Store, id: &str, request: &ErasureRequest) -> Vec<EraseStep> {
     let mut steps = Vec::new();
     loop {
         match store.erase(id, request).await.unwrap() {
@@ -83,13 +103,13 @@ async fn finish(store: &Store, id: &str, request: &ErasureRequest) -> Vec<EraseS
     }
 }
 
-async fn erase(test: &TestStore, request: &ErasureRequest) -> Vec<EraseStep> {
+pub(super) async fn erase(test: &TestStore, request: &ErasureRequest) -> Vec<EraseStep> {
     let id = test.store.begin_erasure(request).await.unwrap();
     finish(&test.store, &id, request).await
 }
 
 /// Workflow ids of which anything is stored.
-async fn stored(test: &TestStore) -> BTreeSet<String> {
+pub(super) async fn stored(test: &TestStore) -> BTreeSet<String> {
     let tables = test.tables("default").await;
     let ids = tables
         .iter()
@@ -107,7 +127,7 @@ fn ids(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
 async fn a_user_goes_and_others_stay() {
     let test = TestStore::new().await;
     for n in 0..6 {
-        test.offer(&whole(n, [ALICE, BOB][n % 2])).await;
+        put(&test, n, [ALICE, BOB][n % 2]).await;
     }
     assert_eq!(stored(&test).await, ids(0..6));
     let would = test
@@ -142,7 +162,7 @@ async fn it_stays_away_whatever_comes_again() {
     options.export = Some(std::time::Duration::ZERO);
     let test = TestStore::with(options).await;
     for n in 0..2 {
-        test.offer(&whole(n, [ALICE, BOB][n])).await;
+        put(&test, n, [ALICE, BOB][n]).await;
     }
     erase(&test, &of_user(ALICE)).await;
     let batch = whole(0, ALICE);
@@ -182,6 +202,7 @@ async fn it_stays_away_whatever_comes_again() {
     };
     let repaired = test.store.repair(&repair).await.unwrap();
     assert_eq!(repaired, Default::default());
+    test.store.write_replays(&[replay(0)]).await.unwrap();
     assert_eq!(stored(&test).await, ids([1]));
     assert!(test.store.is_erased(&run).await.unwrap());
     let others = &whole(1, BOB).runs[0];
@@ -328,220 +349,60 @@ async fn children_go_with_their_parent_also_those_that_come_later() {
     assert_eq!(stored(&test).await, ids([3]));
 }
 
-/// Runs that count in all aggregates.
-async fn counted(test: &TestStore) -> u64 {
-    let hours = test.store.hours(0, i64::MAX).await.unwrap();
-    let of_runs = hours.iter().filter(|(key, _)| key.category.is_empty());
-    of_runs.map(|(_, hour)| hour.count).sum()
-}
-
-async fn named(test: &TestStore) -> BTreeSet<String> {
-    let hours = test.store.hours(0, i64::MAX).await.unwrap();
-    hours.into_keys().map(|key| key.tenant_id).collect()
-}
-
-async fn prune(test: &TestStore, before: i64) {
-    let retention = Retention {
-        runs_before: Some(before),
-        ..Retention::default()
-    };
-    while test.store.prune(&retention).await.unwrap() != PruneStep::Done {}
-}
-
-fn in_hour(n: usize, hour: i64, tenant: &str) -> Batch {
-    let mut batch = whole(n, tenant);
-    batch.runs[0].closed_at = Some(FIRST + hour * HOUR + n as i64);
-    batch
+/// A run of the chain that run 0 began.
+fn of_chain(n: usize, user: Option<&str>) -> Batch {
+    let mut batch = whole(n, BOB);
+    let key = RunKey::new("default", "order-0", format!("r{n}"));
+    for event in &mut batch.events {
+        event.run = key.clone();
+    }
+    let run = &mut batch.runs[0];
+    run.user = user.and_then(identity);
+    run.first_execution_run_id = Some("r0".to_owned());
+    run.continued_from_run_id = n.checked_sub(1).map(|n| format!("r{n}"));
+    run.key = key;
+    Batch {
+        seen: Vec::new(),
+        promotions: Vec::new(),
+        ..batch
+    }
 }
 
 #[tokio::test]
-async fn aggregates_and_tokens_lose_an_erased_tenant() {
+async fn runs_that_went_on_from_one_that_alone_tells_the_user_go_with_it() {
     let test = TestStore::new().await;
-    for n in 0..8 {
-        test.offer(&in_hour(n, n as i64 % 2, [ALICE, BOB][n / 2 % 2]))
-            .await;
-    }
-    let token = |id: &str, tenants: &[&str]| TokenRow {
-        id: id.to_owned(),
-        name: String::new(),
-        hash: String::new(),
-        rights: Vec::new(),
-        scope: AccessScope {
-            namespaces: None,
-            tenants: Some(tenants.iter().map(ToString::to_string).collect()),
-        },
-        created_at: 0,
-        expires_at: None,
-        revoked_at: None,
+    // More than one transaction takes; one of them is of somebody else, and one has a child.
+    let user = |n| match n {
+        1 => Some(ALICE),
+        150 => Some(BOB),
+        _ => None,
     };
-    test.store
-        .create_token(&token("a", &[ALICE]))
-        .await
-        .unwrap();
-    test.store
-        .create_token(&token("b", &[BOB, ALICE]))
-        .await
-        .unwrap();
-    prune(&test, FIRST + 2 * HOUR).await;
-    test.offer(&in_hour(8, 3, BOB)).await;
-    let subject = Subject::Tenant(ALICE.to_owned());
-    let would = test.store.erasable(&subject, None).await.unwrap();
-    assert_eq!((would.runs, would.tokens), (0, 2));
-    assert!(would.hours > 0);
-    assert_eq!(counted(&test).await, 8);
-    let before = test.store.hours(0, i64::MAX).await.unwrap();
-    erase(&test, &request(subject)).await;
-    assert_eq!(counted(&test).await, 8);
-    assert_eq!(
-        named(&test).await,
-        BTreeSet::from([String::new(), BOB.to_owned()])
-    );
-    let after = test.store.hours(0, i64::MAX).await.unwrap();
-    let latency = |hours: &omnitrace_store::hourly::Hours| -> i64 {
-        hours.values().map(|hour| hour.latency_ms).sum()
+    let mut chain = Batch::default();
+    for n in 0..220 {
+        let run = of_chain(n, user(n));
+        chain.runs.extend(run.runs);
+        chain.events.extend(run.events);
+    }
+    test.offer(&chain).await;
+    let mut child = whole(300, BOB);
+    child.runs[0].parent = Some(RunKey::new("default", "order-0", "r219"));
+    test.offer(&child).await;
+    let left = async || {
+        let runs = test.store.list_runs(&RunFilter::default()).await.unwrap();
+        let ids = runs.into_iter().map(|run| run.key.run_id);
+        ids.collect::<BTreeSet<_>>()
     };
-    assert_eq!(latency(&before), latency(&after));
-    let tokens = test.store.tokens().await.unwrap();
-    let tenants: Vec<_> = tokens
-        .iter()
-        .map(|token| token.scope.tenants.clone())
-        .collect();
-    assert_eq!(tenants, [Some(Vec::new()), Some(vec![BOB.to_owned()])]);
-
-    // Whoever aggregates now, from rows that were read before, gets none of it in.
-    let other = TestStore::new().await;
-    erase(&other, &request(Subject::Tenant(BOB.to_owned()))).await;
-    other.offer(&in_hour(1, 0, ALICE)).await;
-    prune(&other, FIRST + 2 * HOUR).await;
-    assert_eq!(named(&other).await, BTreeSet::from([ALICE.to_owned()]));
-}
-
-#[tokio::test]
-async fn what_was_switched_for_an_erased_tenant_goes_and_the_rest_holds() {
-    let test = TestStore::new().await;
-    let store = &test.store;
-    for (tenant, value) in [
-        (None, Some("0.5")),
-        (Some(ALICE), Some("0")),
-        (Some(BOB), Some("1")),
-        (Some(ALICE), None),
-    ] {
-        let new = NewSwitch {
-            name: SwitchName::SampleRate,
-            scope: SwitchScope {
-                tenant: tenant.map(str::to_owned),
-                ..SwitchScope::default()
-            },
-            value: value.map(str::to_owned),
-            set_by: "ann".to_owned(),
-            reason: String::new(),
-        };
-        store.switch(&new).await.unwrap();
-    }
-    let subject = Subject::Tenant(ALICE.to_owned());
-    let would = async |namespace: Option<&str>| {
-        let would = store.erasable(&subject, namespace).await.unwrap();
-        would.switches
-    };
-    // A switch is for all namespaces, so it stays when only one is erased.
-    assert_eq!((would(Some("default")).await, would(None).await), (0, 2));
-    let everywhere = request(subject.clone());
-    let within = ErasureRequest {
-        namespace: Some("default".to_owned()),
-        ..everywhere.clone()
-    };
-    erase(&test, &within).await;
-    assert_eq!(would(None).await, 2);
-    erase(&test, &everywhere).await;
-    assert_eq!(would(None).await, 0);
-    let switches = store.switches().await.unwrap();
-    let left: Vec<_> = (switches.history().iter())
-        .map(|row| (row.revision, row.scope.tenant.as_deref()))
-        .collect();
-    assert_eq!(left, [(3, Some(BOB)), (1, None)]);
-    let kept = store.erasures().await.unwrap();
-    let kept: Vec<_> = (kept.iter())
-        .map(|erasure| (erasure.namespace.as_deref(), erasure.switches))
-        .collect();
-    assert_eq!(kept, [(Some("default"), 0), (None, 2)]);
-}
-
-#[tokio::test]
-async fn steps_are_small_and_whoever_stops_goes_on() {
-    let test = TestStore::new().await;
-    for page in 0..3 {
-        let mut all = Batch::default();
-        for n in page * 100..(page + 1) * 100 {
-            let batch = whole(n, ALICE);
-            all.runs.extend(batch.runs);
-            all.events.extend(batch.events);
-            let run = key(n);
-            all.events.extend((2..7).map(|id| step(&run, id, FIRST)));
-        }
-        test.offer(&all).await;
-    }
-    let request = of_user(ALICE);
-    let id = test.store.begin_erasure(&request).await.unwrap();
-    test.store.erase(&id, &request).await.unwrap();
-    // Its process is gone.
-    assert!(test.store.erasures().await.unwrap()[0].done_at.is_none());
-    assert_eq!(test.store.begin_erasure(&request).await.unwrap(), id);
-    let steps = finish(&test.store, &id, &request).await;
-    assert!(steps.len() > 3);
-    for step in steps {
-        let EraseStep::Rows { runs, events } = step else {
-            panic!("{step:?}");
-        };
-        assert!(runs <= 100 && events <= 500, "{step:?}");
-    }
-    let kept = &test.store.erasures().await.unwrap()[0];
-    assert_eq!((kept.runs, kept.events), (300, 2100));
-    assert!(stored(&test).await.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn writers_that_go_on_bring_nothing_back() {
-    const WRITERS: usize = 4;
-    let test = TestStore::new().await;
-    let mut writing = Vec::new();
-    let (begun, has_begun) = tokio::sync::watch::channel(false);
-    for who in 0..WRITERS {
-        let store = Store::open(&test.url(), OpenOptions::default())
-            .await
-            .unwrap();
-        let has_begun = has_begun.clone();
-        writing.push(tokio::spawn(async move {
-            let mut after = 0;
-            let mut refused = 0;
-            // Events and runs apart, each run by two writers, and some after the erasure has begun.
-            for n in 0.. {
-                let batch = whole(n * WRITERS / 2 + who / 2, ALICE);
-                for part in [
-                    events(batch.events.clone()),
-                    runs(batch.runs.clone()),
-                    batch,
-                ] {
-                    let report = store.write(&part).await.unwrap();
-                    refused += report.erased_events + report.erased_runs;
-                }
-                after += usize::from(*has_begun.borrow());
-                if after > 5 {
-                    break;
-                }
-            }
-            store.close().await;
-            refused
-        }));
-    }
-    let request = of_user(ALICE);
-    while test.store.stats().await.unwrap().runs < 20 {
-        tokio::task::yield_now().await;
-    }
-    let id = test.store.begin_erasure(&request).await.unwrap();
-    begun.send_replace(true);
-    finish(&test.store, &id, &request).await;
-    for writer in writing {
-        assert!(writer.await.unwrap() > 0);
-    }
-    assert!(stored(&test).await.is_empty(), "{:?}", stored(&test).await);
+    let alice = Subject::User(ALICE.to_owned());
+    let would = test.store.erasable(&alice, None).await.unwrap();
+    assert_eq!((would.runs, would.named_by), (219, 0));
+    let mut later = of_chain(400, None);
+    later.runs[0].started_at = Some(LATER);
+    test.offer(&later).await;
+    erase(&test, &of_user(ALICE)).await;
+    let stay = ["r0", "r150", "r400"].map(str::to_owned);
+    assert_eq!(left().await, BTreeSet::from(stay.clone()));
+    // And they stay away, though they tell of nobody.
+    let report = test.offer(&of_chain(7, None)).await;
+    assert_eq!((report.erased_runs, report.erased_events), (1, 2));
+    assert_eq!(left().await, BTreeSet::from(stay));
 }

@@ -283,6 +283,42 @@ async fn runs_are_found_by_workflow_by_run_and_by_parent() {
 }
 
 #[tokio::test]
+async fn a_trace_id_finds_the_runs_of_its_trace_however_old() {
+    let test = TestStore::new().await;
+    let trace = "4d578efbb832ed4adcb182cb4af01a79";
+    let of = |n: i64, trace_id: &str| RunRow {
+        trace_id: trace_id.to_owned(),
+        ..run(&format!("r{n:02}"), n)
+    };
+    let mut rows = vec![of(0, trace), of(1, trace)];
+    rows.extend((2..20).map(|n| of(n, "0000000000000000000000000000000a")));
+    test.offer(&runs(rows)).await;
+    let ids = |runs: Vec<RunRow>| {
+        runs.into_iter()
+            .map(|run| run.key.run_id)
+            .collect::<Vec<_>>()
+    };
+    let of_trace = test.store.runs_by_trace_id(trace).await.unwrap();
+    assert_eq!(ids(of_trace), ["r01", "r00"]);
+    let everybody = AccessScope::ALL;
+    let reader = test.store.seen_by(&everybody);
+    for (text, looks, expected) in [
+        (trace.to_owned(), 5, &["r01", "r00"][..]),
+        (trace.to_uppercase(), 100, &["r01", "r00"]),
+        // Part of a trace id is in many.
+        (trace[..31].to_owned(), 100, &[]),
+    ] {
+        let filter = RunFilter {
+            text: Some(text.clone()),
+            limit: 50,
+            ..RunFilter::default()
+        };
+        let found = reader.search_runs(&filter, looks).await.unwrap();
+        assert_eq!(ids(found.runs), expected, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn events_come_in_the_order_of_their_start() {
     let test = TestStore::new().await;
     let run = run_key("r1");
@@ -388,7 +424,7 @@ async fn stats_count_rows_and_bytes() {
     })
     .await;
     let stats = test.store.stats().await.unwrap();
-    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 9));
+    assert_eq!((stats.runs, stats.events, stats.schema_version), (1, 3, 10));
     assert!(stats.bytes > 4096, "{stats:?}");
 }
 

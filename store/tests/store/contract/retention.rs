@@ -1,10 +1,10 @@
 //! What is too old goes in small steps, and is in the aggregates before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use omnitrace_store::hourly::{BUCKETS_MS, HOUR};
+use omnitrace_store::hourly::{BUCKETS_MS, Dimension, HOUR, Hours, SumsFilter};
 use omnitrace_store::row::{EventRow, Identity, Phase, RunRow, Status};
-use omnitrace_store::{Batch, PruneStep, Retention};
+use omnitrace_store::{AccessScope, Batch, PruneStep, Retention};
 
 use super::TestStore;
 use crate::support::{attempt, closed_run, inner, run_key, step};
@@ -169,6 +169,55 @@ async fn what_goes_is_in_the_aggregates() {
 }
 
 #[tokio::test]
+async fn aggregates_add_up_by_whatever_is_asked_in_the_database_as_outside() {
+    let test = TestStore::new().await;
+    filled(&test, 60).await;
+    let mut hours = Hours::new();
+    let mut from = 0;
+    while let Some((hour, of_rows)) = test.store.next_hour(from, i64::MAX).await.unwrap() {
+        hours.extend(of_rows);
+        from = hour + HOUR;
+    }
+    prune(&test, &before(HOURS)).await;
+    assert_eq!(test.store.hours(0, i64::MAX).await.unwrap(), hours);
+    let reader = test.store.seen_by(&AccessScope::ALL);
+    let mut kinds = BTreeSet::new();
+    for subset in 0..1 << Dimension::ALL.len() {
+        let chosen =
+            (Dimension::ALL.into_iter().enumerate()).filter(|(at, _)| subset >> at & 1 == 1);
+        let mut filter = SumsFilter {
+            from: FIRST,
+            before: FIRST + 3 * HOUR,
+            by: chosen.map(|(_, by)| by).collect(),
+            limit: 1000,
+            ..SumsFilter::default()
+        };
+        if subset % 3 == 0 {
+            filter.workflow_type = Some("Order".to_owned());
+        }
+        let mut expected = Hours::new();
+        filter.add_up(&hours, &mut expected);
+        assert_eq!(reader.sums(&filter).await.unwrap(), expected, "{filter:?}");
+        kinds.insert(expected.len());
+    }
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let nothing = SumsFilter::default();
+    assert!(reader.sums(&nothing).await.unwrap().is_empty());
+    let nobody = AccessScope {
+        tenants: Some(vec!["sha256:ff".to_owned()]),
+        ..AccessScope::ALL
+    };
+    let all = SumsFilter {
+        before: i64::MAX,
+        limit: 10,
+        ..SumsFilter::default()
+    };
+    assert_eq!(reader.sums(&all).await.unwrap().len(), 1);
+    let seen = test.store.seen_by(&nobody).sums(&all).await.unwrap();
+    assert!(seen.is_empty());
+}
+
+#[tokio::test]
 async fn steps_are_small_and_whoever_stops_leaves_nothing_half_done() {
     let test = TestStore::new().await;
     filled(&test, 600).await;
@@ -207,6 +256,27 @@ async fn rows_that_come_again_go_again_and_are_not_counted_twice() {
     assert_eq!(left(&test).await, (0, 0));
     assert_eq!(aggregated(&test).await, expected(20, HOURS));
     assert!(test.store.sealed_through().await.unwrap() >= FIRST + HOURS * HOUR);
+}
+
+#[tokio::test]
+async fn events_that_come_again_go_again_where_their_runs_stay() {
+    let test = TestStore::new().await;
+    filled(&test, 20).await;
+    let events = Retention {
+        events_before: before(2).runs_before,
+        ..Retention::default()
+    };
+    prune(&test, &events).await;
+    assert_eq!(left(&test).await, (20, 50));
+    let at = test.store.sealed_through().await.unwrap();
+    filled(&test, 20).await;
+    assert_eq!(left(&test).await, (20, 100));
+    prune(&test, &events).await;
+    assert_eq!(left(&test).await, (20, 50));
+    assert_eq!(test.store.sealed_through().await.unwrap(), at);
+    assert_eq!(aggregated(&test).await, expected(20, 2));
+    // Nothing is left to be done for events that were not there.
+    assert_eq!(prune(&test, &events).await, []);
 }
 
 #[tokio::test]

@@ -36,3 +36,30 @@ async fn changes_are_kept_in_their_order_with_who_and_why() {
     assert_eq!(switches.set(), [tenant]);
     assert!(switches.names_tenants());
 }
+
+#[tokio::test]
+async fn what_was_switched_holds_however_many_changes_come_after() {
+    let test = TestStore::new().await;
+    let store = &test.store;
+    let new = |name, value: &str, tenant: Option<&str>| NewSwitch {
+        name,
+        scope: SwitchScope {
+            tenant: tenant.map(str::to_owned),
+            ..SwitchScope::default()
+        },
+        value: Some(value.to_owned()),
+        set_by: "ann".to_owned(),
+        reason: "contract".to_owned(),
+    };
+    let kept = new(SwitchName::Recording, "false", Some("t1"));
+    store.switch(&kept).await.unwrap();
+    for _ in 0..1001 {
+        let other = new(SwitchName::SampleRate, "0.5", None);
+        store.switch(&other).await.unwrap();
+    }
+    let switches = store.switches().await.unwrap();
+    assert_eq!(switches.history().len(), 1001);
+    let mut holding: Vec<i64> = switches.set().iter().map(|row| row.revision).collect();
+    holding.sort_unstable();
+    assert_eq!(holding, [1, 1002]);
+}

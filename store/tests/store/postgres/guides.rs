@@ -33,18 +33,21 @@ fn blocks() -> Vec<String> {
 
 #[tokio::test]
 async fn roles_a_query_and_the_spreading_of_tables_work_as_the_guide_has_them() {
-    let blocks: Result<[String; 3], _> = blocks().try_into();
-    let [roles, query, spreading] = blocks.expect("three blocks; another one wants a test here");
+    let blocks: Result<[String; 4], _> = blocks().try_into();
+    // The second is tried where its roles are: with the commands that they are for.
+    let [roles, _, query, spreading] = blocks.expect("four blocks; another one wants a test here");
     let database = OwnDatabase::make().await;
     let mut admin = database.connection().await;
 
     // Roles are the server's, which other tests use: this one's have names and a password of its own.
-    let [owner, recorder] =
-        ["owner", "recorder"].map(|role| format!("guide_{role}_{}", std::process::id()));
-    let roles = roles
-        .replace("omnitrace_owner", &owner)
-        .replace("omnitrace_recorder", &recorder)
-        .replace("'…'", "'hunter2'");
+    let name = |role: &str| format!("guide_{role}_{}", std::process::id());
+    let (owner, recorder) = (name("owner"), name("recorder"));
+    let names = ["owner", "recorder", "server", "reader", "admin"];
+    let roles = names
+        .iter()
+        .fold(roles.replace("'…'", "'hunter2'"), |sql, role| {
+            sql.replace(&format!("omnitrace_{role}"), &name(role))
+        });
     let (creating, granting) = roles.split_once("\\c omnitrace\n").unwrap();
     assert_eq!(creating, "CREATE DATABASE omnitrace;\n");
     admin.execute(granting).await.unwrap();
@@ -87,7 +90,8 @@ async fn roles_a_query_and_the_spreading_of_tables_work_as_the_guide_has_them() 
     let all: Vec<String> = sqlx::query_scalar(all).fetch_all(&mut admin).await.unwrap();
     assert_eq!(spread, all);
 
-    let gone =
-        format!("DROP OWNED BY {owner}; DROP OWNED BY {recorder}; DROP ROLE {owner}, {recorder}");
-    admin.execute(gone.as_str()).await.unwrap();
+    for role in names.map(name) {
+        let gone = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+        admin.execute(gone.as_str()).await.unwrap();
+    }
 }

@@ -54,7 +54,7 @@ async fn many_open_a_missing_file_at_once() {
     });
     for opened in futures_util::future::join_all(opening).await {
         let store = opened.unwrap().unwrap();
-        assert_eq!(store.stats().await.unwrap().schema_version, 9);
+        assert_eq!(store.stats().await.unwrap().schema_version, 10);
         store.close().await;
     }
 }
@@ -72,7 +72,7 @@ async fn a_newer_schema_is_left_alone() {
                 error,
                 OpenError::Newer {
                     found: 99,
-                    known: 9,
+                    known: 10,
                     ..
                 }
             ),

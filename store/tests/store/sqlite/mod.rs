@@ -4,6 +4,10 @@
 mod cap;
 #[path = "../contract/closings.rs"]
 mod closings;
+#[path = "../contract/erased_tenant.rs"]
+mod erased_tenant;
+#[path = "../contract/erasing.rs"]
+mod erasing;
 #[path = "../contract/erasure.rs"]
 mod erasure;
 #[path = "../contract/export.rs"]

@@ -1,24 +1,21 @@
-//! Stored runs replayed against today's code: what is as it was passes, and what changed is found at its
-//! step.
+//! A workflow that is changed at each of its steps is found to part from its runs there.
 
 use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches};
-use omnitrace::replay::{Outcome, ReplayArgs, ReplayWorkflows, Report};
+use omnitrace::replay::Outcome;
 use omnitrace::replay_check;
 use omnitrace_store::row::{RunKey, RunRow};
 use omnitrace_store::{Batch, OpenOptions, ReplayVerdict, Store};
-use omnitrace_tests::{NAMESPACE, Recording, RunningWorker, beside, server, unique};
-use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
+use omnitrace_tests::{NAMESPACE, Recording, RunningWorker, beside, client_with, unique};
+use temporalio_client::{Client, ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ApplicationFailure, ChildWorkflowOptions, LocalActivityOptions, WorkerOptions, WorkflowContext,
     WorkflowResult, workflow_replayer::WorkflowReplayerOptions,
 };
-use worker_example::driver::{self, Plan};
-use worker_example::registration::worker_options;
-use worker_example::ticket::Ticket;
 
+use super::{args, replay};
+use crate::codec;
 use crate::workflows::{Acts, options};
 
 /// As what a workflow may become with the next deploy.
@@ -160,29 +157,16 @@ fn code(code: Code) -> WorkflowReplayerOptions {
         .build()
 }
 
-fn args(recording: &Recording, more: &[&str]) -> ReplayArgs {
-    let url = format!("sqlite://{}", recording.file().display());
-    let address = server();
-    let given = ["replay", "--address", &address, "--database-url", &url];
-    let command = ReplayArgs::augment_args(Command::new("replay"));
-    let matches = command.get_matches_from(given.iter().chain(more));
-    ReplayArgs::from_arg_matches(&matches).expect("arguments")
-}
-
-async fn replay(
-    recording: &Recording,
-    workflows: impl Into<ReplayWorkflows>,
-    more: &[&str],
-) -> Report {
-    let check = replay_check(workflows);
-    check.check(args(recording, more)).await.expect("replayed")
-}
-
 /// A recorded run of [`Flow`], as it was.
 async fn recorded() -> (Recording, RunRow) {
     let recording = Recording::start();
-    let (queue, id) = (unique("queue"), unique("flow"));
     let client = recording.client().await;
+    let run = run(&recording, &client).await;
+    (recording, run)
+}
+
+async fn run(recording: &Recording, client: &Client) -> RunRow {
+    let (queue, id) = (unique("queue"), unique("flow"));
     let running = RunningWorker::start(client.clone(), worker(&queue));
     beside(running, async {
         let start = WorkflowStartOptions::new(&queue, &id).build();
@@ -194,7 +178,7 @@ async fn recorded() -> (Recording, RunRow) {
     .await;
     let (run, _) = recording.closed(&id).await;
     recording.closed(&format!("{id}/leaf")).await;
-    (recording, run)
+    run
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -438,59 +422,27 @@ async fn what_the_server_forgot_is_gone_and_the_result_is_written_for_machines()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_workflow_of_the_example_passes_as_it_is() {
+async fn payloads_that_a_codec_hides_are_compared_with_the_clients_converter() {
     let recording = Recording::start();
-    let client = recording.client().await;
-    let queue = unique("support");
-    let running = RunningWorker::start(client.clone(), worker_options(&queue).expect("workflows"));
-    let samples = std::fs::read_dir("../worker-example/samples").expect("samples");
-    let tickets: Vec<Ticket> = (samples.map(|sample| sample.expect("a file").path()))
-        .filter(|path| path.extension().is_some_and(|of| of == "txt"))
-        .map(|path| {
-            let id = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
-            Ticket::parse(id, &std::fs::read(&path).expect("readable"))
-        })
-        .collect();
-    assert!(tickets.len() > 3, "{tickets:?}");
-    let plan = Plan {
-        task_queue: queue.clone(),
-        prefix: unique("support"),
-        approval_timeout: Duration::from_secs(1),
+    let plugin = recording.omnitrace.plugin();
+    let options = ClientOptions::new(NAMESPACE).data_converter(codec::converter());
+    let client = client_with(options.plugin(plugin).build()).await;
+    let run = run(&recording, &client).await;
+    let found = async |changed: Code| {
+        let check = replay_check(code(changed)).with_data_converter(codec::converter());
+        let only = ["--workflow-id", &run.key.workflow_id];
+        let report = check.check(args(&recording, &only)).await;
+        let outcome = report.expect("replayed").runs.remove(0);
+        (outcome.verdict, outcome.position, outcome.message)
     };
-    beside(running, async {
-        let driven = driver::drive_batch(&client, tickets.clone(), 4, &plan, drop);
-        driven.await.expect("driven");
-    })
-    .await;
-    for ticket in &tickets {
-        let id = format!("{}/{}", plan.prefix, ticket.id);
-        recording.closed(&id).await;
-    }
-    recording.closed(&plan.prefix).await;
-
-    let options = worker_options("any").expect("workflows");
-    let report = replay(&recording, options, &["--at-once", "2", "--strict"]).await;
-    assert_eq!(report.exit_code(true), 0, "{report:#?}");
-    assert_eq!(report.passed, report.replayed);
-    for of in ["OrderSupport", "Payment", "SupportBatch"] {
-        assert!(
-            report.runs.iter().any(|run| run.workflow_type == of),
-            "{of}"
-        );
-    }
-    let half = replay(
-        &recording,
-        worker_options("any").expect("workflows"),
-        &["--sample", "0.5"],
-    );
-    let half = half.await.replayed;
-    assert!(
-        (1..report.replayed).contains(&half),
-        "{half} of {}",
-        report.replayed
-    );
+    let same = found(Code::AsItWas).await;
+    assert_eq!(same, (ReplayVerdict::Passed, None, None));
+    let told = "activity 2 Acts::echo: another argument 1".to_owned();
+    let other = (ReplayVerdict::Changed, Some(3), Some(told));
+    assert_eq!(found(Code::OtherArgument).await, other);
+    let (verdict, position, _) = found(Code::StepRemoved).await;
+    assert_eq!((verdict, position), (ReplayVerdict::Parted, Some(4)));
+    // Without it, the code cannot read what it is given.
+    let report = replay(&recording, worker("any"), &["--type", "Flow"]).await;
+    assert_eq!(report.exit_code(false), 1, "{report:?}");
 }
