@@ -50,15 +50,28 @@ impl std::str::FromStr for Pattern {
     }
 }
 
-/// Ids and hashes of our own. Bare digits of a span's or trace's id only with a letter among them: else they may be a card's number.
+/// Ids and hashes of our own. Bare digits of a span's or trace's id only after their name or with a letter
+/// among them: else they may be a card's number.
 static OWN: LazyLock<Regex> = LazyLock::new(|| {
     constant(concat!(
         r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
         r"|\b(?:sha256|hmac):[0-9a-f]{16,64}|\bx-[0-9a-f]{16,64}\b",
         r"|\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b",
+        r#"|(?:span|trace)_?id\\?["']?\s?[=:]\s?\\?["']?(?:[0-9a-f]{32}|[0-9a-f]{16})\b"#,
         r"|\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{16})\b",
     ))
 });
+
+/// What names a column of the ids of spans or traces, the last part of a path; and such an id.
+static ID_COLUMN: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"(?i)(?:^|[._])(?:parent_?)?(?:span|trace)_?id$"));
+static ID: LazyLock<Regex> = LazyLock::new(|| constant(r"^(?:[0-9a-f]{32}|[0-9a-f]{16})$"));
+
+/// Whether a column holds an id of a span or a trace: one in two thousand of a span is of digits alone, and one in
+/// twenty of those has a card's prefix and check digit.
+pub(super) fn is_own_id(column: &str, text: &str) -> bool {
+    ID_COLUMN.is_match(column) && ID.is_match(text)
+}
 
 static IBAN: LazyLock<Regex> =
     LazyLock::new(|| constant(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"));
@@ -361,6 +374,8 @@ mod tests {
             "4bf92f3577b34da6a3ce929d0e0e4736",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "x-5feceb66ffc86f38d952786c6d696c79c2dbc239",
+            "span_id=4111111111111111 \"traceId\": \"4111111111111111\"",
+            r#"{\"span_id\":\"4111111111111111\"}"#,
             "RunOrderSupportWorkflowWithRetriesV2Step3Of12",
             "activity:12:OrderTools::search_2024_products:1",
             "order-1042-item-3-page-12-of-40-line-7",
@@ -375,6 +390,26 @@ mod tests {
         ] {
             assert_eq!(kinds(text), [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn an_id_of_digits_alone_is_known_by_its_column() {
+        let card = "4111111111111111";
+        for column in [
+            "span_id",
+            "parent_span_id",
+            "trace_id",
+            "api.events.span_id",
+            "resourceSpans.scopeSpans.spans.parentSpanId",
+        ] {
+            assert!(is_own_id(column, card), "{column}");
+            assert!(!is_own_id(column, "4111 1111 1111 1111"), "{column}");
+            assert!(!is_own_id(column, "41111111111111112"), "{column}");
+        }
+        for column in ["", "name", "workspan_id", "span_id.value", "workflow_id"] {
+            assert!(!is_own_id(column, card), "{column}");
+        }
+        assert_eq!(kinds(card), [format!("card:{card}")]);
     }
 
     #[test]

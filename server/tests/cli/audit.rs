@@ -45,6 +45,17 @@ async fn what_was_recorded_as_it_should_be_holds_nothing() {
 }
 
 #[tokio::test]
+async fn ids_that_look_like_a_card_are_nothing() {
+    let mut batch = rows::order();
+    batch.runs[0].span_id = "4111111111111111".to_owned();
+    for event in &mut batch.events {
+        event.span_id = "5555555555554444".to_owned();
+    }
+    let database = Database::with(&[batch]).await;
+    assert_eq!(audit(&database, &[]), (Vec::new(), Some(0)));
+}
+
+#[tokio::test]
 async fn what_is_planted_is_found_in_each_place_and_not_printed() {
     let key = ["AKIA", "IOSFODNN7EXAMPLE"].concat();
     let mut batch = rows::order();
