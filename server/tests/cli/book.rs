@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -11,7 +12,7 @@ use omnitrace::config::Settings;
 use omnitrace_server::cli::Cli;
 use serde_json::Value;
 
-use crate::Database;
+use crate::{Database, erase, rows};
 
 /// Languages of blocks of code. Rust is compiled by `tests/src/book.rs`, SQL is run by the store's tests, requests
 /// are sent by `http/guides.rs`, the others are read here; text is what a program prints, or a drawing.
@@ -29,6 +30,18 @@ const LANGUAGES: [&str; 9] = [
 
 /// Commands that need no more than a store; what they print is not looked at here.
 const RUN: [&str; 5] = ["list", "show", "doctor", "migrate", "token"];
+
+/// Commands that change a store or go through all of it: each has one of its own, and works. What is left needs
+/// servers, files or folders of a machine: other tests run it.
+const CHANGE: [&str; 7] = [
+    "audit",
+    "completions",
+    "erase",
+    "prune",
+    "set",
+    "stats",
+    "switches",
+];
 
 /// Programs whose command lines are read where they are at home: `xtask`, `worker-example`, and one of the reader's
 /// that takes the same arguments.
@@ -301,6 +314,71 @@ async fn every_command_of_the_guides_is_one_and_those_of_a_store_work() {
         }
     }
     assert!(ours > 120, "{ours}");
+}
+
+/// A store with all that the guides speak of, in the namespace that is asked for without a word, and in theirs.
+async fn of_the_guides() -> Database {
+    let order = || erase::of(rows::order(), "4711", "acme");
+    let mut orders = order();
+    let keys = (orders.runs.iter_mut())
+        .flat_map(|run| {
+            [Some(&mut run.key), run.parent.as_mut()]
+                .into_iter()
+                .flatten()
+        })
+        .chain(orders.events.iter_mut().map(|event| &mut event.run));
+    for key in keys {
+        key.namespace = "orders".to_owned();
+    }
+    let database = Database::with(&[order(), orders]).await;
+    std::fs::write(
+        database.folder().join("house.patterns"),
+        "# ours\nid=ID-[0-9]+\n",
+    )
+    .unwrap();
+    let set = [
+        "set",
+        "sample_rate",
+        "0.1",
+        "--env",
+        "prod",
+        "--reason",
+        "before",
+    ];
+    database.stdout(&set);
+    database
+}
+
+#[tokio::test]
+async fn commands_of_the_guides_that_change_a_store_work() {
+    let mut run = BTreeSet::new();
+    for line in lines().into_iter().filter(|line| !line.in_prose) {
+        let Some(words) = (line.commands.iter()).find(|words| program(words) == Some("omnitrace"))
+        else {
+            continue;
+        };
+        let (set, words) = words.split_at(assignments(words));
+        let told = words[1..].join(" ");
+        let command = words.get(1).map_or("", String::as_str);
+        if !CHANGE.contains(&command) || !run.insert(told.clone()) {
+            continue;
+        }
+        let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        let database = of_the_guides().await;
+        let set = set.iter().filter_map(|word| word.split_once('='));
+        let mut command = database.command(&args);
+        // Elsewhere everything is kept.
+        command.env("OMNITRACE_ENV", "prod").envs(set);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let (stdout, stderr) = database.texts(&output);
+        let code = output.status.code();
+        assert_eq!(code, Some(0), "{}: {told}\n{stdout}{stderr}", line.page);
+    }
+    let commands: BTreeSet<&str> = run
+        .iter()
+        .filter_map(|told| told.split(' ').next())
+        .collect();
+    assert_eq!(commands, BTreeSet::from(CHANGE));
 }
 
 /// Values, one after the other.
