@@ -73,6 +73,9 @@ pub(crate) fn changes<'a>(expected: &'a [Step], found: &[Step]) -> Vec<(&'a Step
 }
 
 fn change(expected: &Step, found: &Step) -> Option<String> {
+    if !expected.is_named_as(found) {
+        return Some(format!("{} instead", found.say()));
+    }
     if let (Some(was), Some(is)) = (expected.lasts_ms, found.lasts_ms)
         && was != is
     {
@@ -168,6 +171,11 @@ mod tests {
         assert_eq!(told(base(), fewer).as_deref(), Some("1 arguments, was 2"));
         let timer = told(with(&[], Some(5)), with(&[], Some(7)));
         assert_eq!(timer.as_deref(), Some("lasts 7 ms, was 5 ms"));
+        let sent = |id, name| Step::new("signal_external", id, name);
+        assert_eq!(
+            told(sent("a", "stop"), sent("b", "go")).as_deref(),
+            Some("signal go to b instead")
+        );
         let mut unread = base();
         unread.input = vec![Argument::Unknown, Argument::Unknown];
         assert_eq!(told(base(), unread), None);

@@ -2,6 +2,7 @@
 //! step.
 
 mod example;
+mod external;
 mod flow;
 
 use clap::{Args, Command, FromArgMatches};
