@@ -343,7 +343,7 @@ async fn admin(what: &str, url: &str) {
     done.expect(what);
 }
 
-fn postgres() -> String {
+pub(super) fn postgres() -> String {
     std::env::var(POSTGRES_VARIABLE).unwrap_or_else(|_| {
         panic!("no PostgreSQL server in {POSTGRES_VARIABLE}: run `cargo xtask test`")
     })

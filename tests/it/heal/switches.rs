@@ -22,7 +22,7 @@ on_each_database! {
 }
 
 /// Whatever begins so long after a switch follows it. In microseconds.
-const FOLLOWED: i64 = 10_000_000;
+pub(super) const FOLLOWED: i64 = 10_000_000;
 
 /// And that command says, so long after. In microseconds.
 const PROMISED: i64 = 4_000_000;
@@ -31,14 +31,19 @@ const QUEUE: &str = "OMNITRACE_TEST_SWITCHED_QUEUE";
 const NAMESPACE: &str = "OMNITRACE_TEST_SWITCHED_NAMESPACE";
 
 /// A worker in a process of its own.
-struct Worker {
-    queue: String,
-    process: Process,
+pub(super) struct Worker {
+    pub(super) queue: String,
+    pub(super) process: Process,
 }
 
 impl Worker {
     /// Records such a part of its runs by its configuration.
-    fn start(place: &Place, database_url: &str, environment: &str, sample_rate: &str) -> Self {
+    pub(super) fn start(
+        place: &Place,
+        database_url: &str,
+        environment: &str,
+        sample_rate: &str,
+    ) -> Self {
         let queue = unique("queue");
         let mut command = process::again("heal::switches::serve");
         command
@@ -132,7 +137,7 @@ fn in_folder(folder: &Path) -> String {
 }
 
 /// Recorded runs of a worker, the first begun first.
-async fn runs_of(place: &Place, worker: &Worker) -> Vec<RunRow> {
+pub(super) async fn runs_of(place: &Place, worker: &Worker) -> Vec<RunRow> {
     let stored = place.stored().await.into_iter().map(|(run, _)| run);
     let mut runs: Vec<RunRow> = stored
         .filter(|run| run.task_queue == worker.queue && run.closed_at.is_some())
@@ -142,7 +147,7 @@ async fn runs_of(place: &Place, worker: &Worker) -> Vec<RunRow> {
 }
 
 /// Runs workflows on each worker until it records one. One that begins late enough has to be recorded.
-async fn recording(place: &Place, client: &Client, workers: &[Worker], switched: i64) {
+pub(super) async fn recording(place: &Place, client: &Client, workers: &[Worker], switched: i64) {
     for worker in workers {
         eventually("the worker records", async || {
             let begun = now();
@@ -165,7 +170,7 @@ async fn recording(place: &Place, client: &Client, workers: &[Worker], switched:
 }
 
 /// Runs left out, by process.
-async fn left_out(place: &Place) -> BTreeMap<String, u64> {
+pub(super) async fn left_out(place: &Place) -> BTreeMap<String, u64> {
     let store = place.open().await.expect("a store");
     let reports = store.processes().await.expect("readable");
     store.close().await;
@@ -177,7 +182,7 @@ async fn left_out(place: &Place) -> BTreeMap<String, u64> {
 }
 
 /// Runs workflows until each worker has left out more than it had.
-async fn leaving_out(place: &Place, client: &Client, workers: &[Worker]) {
+pub(super) async fn leaving_out(place: &Place, client: &Client, workers: &[Worker]) {
     let before = left_out(place).await;
     eventually("every worker leaves runs out", async || {
         for worker in workers {
@@ -190,14 +195,14 @@ async fn leaving_out(place: &Place, client: &Client, workers: &[Worker]) {
     .await;
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970");
     i64::try_from(now.as_micros()).expect("a number")
 }
 
-async fn switch(place: &Place, arguments: &[&str]) -> i64 {
+pub(super) async fn switch(place: &Place, arguments: &[&str]) -> i64 {
     let at = now();
     let said = place.run(arguments).await;
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
