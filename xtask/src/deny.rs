@@ -9,7 +9,8 @@ use crate::tools::{Host, cargo_deny};
 use crate::{cargo, process, say};
 
 /// As cargo-deny calls them.
-const CHECKS: [&str; 4] = ["advisories", "bans", "licenses", "sources"];
+const CHECKS: [&str; 4] = [ADVISORIES, "bans", "licenses", "sources"];
+const ADVISORIES: &str = "advisories";
 
 /// What is looked at.
 #[derive(Debug, Args)]
@@ -19,15 +20,35 @@ pub(crate) struct Options {
     checks: Vec<String>,
 }
 
-/// Checks, and fails with what is not allowed.
+/// Checks, and fails with what is not allowed. Without a network all but the advisories is checked.
 pub(crate) fn run(host: &Host, options: &Options) -> Result<(), Error> {
-    let mut deny = Command::new(cargo_deny::resolve(host)?);
-    if say::plain() {
-        // What is worth seeing and not worth failing fills pages.
-        deny.args(["--color", "never", "--log-level", "error"]);
+    let program = cargo_deny::resolve(host)?;
+    let deny = |words: &[&str]| {
+        let mut deny = Command::new(&program);
+        if say::plain() {
+            // What is worth seeing and not worth failing fills pages.
+            deny.args(["--color", "never", "--log-level", "error"]);
+        }
+        process::run(deny.args(words).current_dir(cargo::root()))
+    };
+    let check = |checks: &[&str]| {
+        let words = [&["check"], checks].concat();
+        process::expect(deny(&words)?, "cargo deny check")
+    };
+    let mut checks: Vec<&str> = match options.checks.as_slice() {
+        [] => CHECKS.to_vec(),
+        some => some.iter().map(String::as_str).collect(),
+    };
+    if !checks.contains(&ADVISORIES) || deny(&["fetch", "db"])?.success() {
+        return check(&checks);
     }
-    deny.arg("check")
-        .args(&options.checks)
-        .current_dir(cargo::root());
-    process::expect(process::run(&mut deny)?, "cargo deny check")
+    checks.retain(|check| *check != ADVISORIES);
+    if !checks.is_empty() {
+        check(&checks)?;
+    }
+    Err(Error::Advice(
+        "known holes were not looked for: their list, https://github.com/RustSec/advisory-db, could not be fetched \
+         (why is above)"
+            .to_owned(),
+    ))
 }
