@@ -61,6 +61,16 @@ pub(crate) enum CliError {
     /// What is too old is not known, or stays.
     #[error("nothing is deleted: {0}")]
     Prune(String),
+    /// Pruning ended before everything was gone that is too old.
+    #[error(
+        "{rows} deleted, not all that is too old: {why}; the next time goes on where this ended"
+    )]
+    PartlyPruned {
+        /// What went.
+        rows: String,
+        /// Of the database.
+        why: String,
+    },
     /// What is stored could not be looked through.
     #[error("not audited: {0}")]
     Audit(Box<CliError>),

@@ -11,6 +11,7 @@ use omnitrace_store::hourly::DAY;
 use omnitrace_store::row::Micros;
 use omnitrace_store::{DatabaseUrl, Prunable, PruneError, PruneStep, Retention, Store};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::Answer;
 use crate::cli::{Days, PruneArgs, RetentionArgs};
@@ -24,6 +25,12 @@ const LEASE: &str = "retention";
 
 /// How long it holds without being renewed.
 const HELD: Duration = Duration::from_secs(60);
+
+/// How long a step is tried again: a writer that never rests leaves SQLite's lock free for moments alone.
+const PATIENCE: Duration = HELD;
+
+/// Before it is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Between two times of the server's task.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -172,7 +179,14 @@ async fn prune(
     let done = steps(store, rest, retention, &holder, &mut summary, bar).await;
     // `Err` means: the lease ends by itself.
     let _ = store.release("", LEASE, &holder).await;
-    done.map(|()| summary)
+    match done {
+        Ok(()) => Ok(summary),
+        Err(error) if summary.pruned == Prunable::default() => Err(error.into()),
+        Err(error) => Err(CliError::PartlyPruned {
+            rows: summary.rows(),
+            why: error.to_string(),
+        }),
+    }
 }
 
 async fn steps(
@@ -182,35 +196,48 @@ async fn steps(
     holder: &str,
     summary: &mut Summary,
     bar: &ProgressBar,
-) -> Result<(), CliError> {
-    let mut renew_at = tokio::time::Instant::now();
+) -> Result<(), PruneError> {
+    let mut renew_at = Instant::now();
+    let mut done_at = Instant::now();
     loop {
-        if renew_at.elapsed() > Duration::ZERO {
-            if !store.lease("", LEASE, holder, HELD).await? {
+        let step = async {
+            if renew_at.elapsed() > Duration::ZERO {
+                if !store.lease("", LEASE, holder, HELD).await? {
+                    return Ok(None);
+                }
+                renew_at = Instant::now() + HELD / 3;
+            }
+            store.prune(retention).await.map(Some)
+        };
+        let gone = match step.await {
+            Ok(None) => {
                 summary.elsewhere = true;
                 return Ok(());
             }
-            renew_at = tokio::time::Instant::now() + HELD / 3;
-        }
-        let gone = match store.prune(retention).await? {
-            PruneStep::Aggregated => {
+            Ok(Some(PruneStep::Aggregated)) => {
                 summary.hours_aggregated += 1;
                 0
             }
-            PruneStep::Events(n) => {
+            Ok(Some(PruneStep::Events(n))) => {
                 summary.pruned.events += n;
                 n
             }
-            PruneStep::Runs(n) => {
+            Ok(Some(PruneStep::Runs(n))) => {
                 summary.pruned.runs += n;
                 n
             }
-            PruneStep::Hours(n) => {
+            Ok(Some(PruneStep::Hours(n))) => {
                 summary.aggregates += n;
                 n
             }
-            _ => return Ok(()),
+            Ok(Some(_)) => return Ok(()),
+            Err(PruneError::Write(_)) if done_at.elapsed() < PATIENCE => {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => return Err(error),
         };
+        done_at = Instant::now();
         bar.inc(gone);
         // Whoever waits for the database gets it.
         tokio::time::sleep(rest).await;
@@ -218,6 +245,11 @@ async fn steps(
 }
 
 impl Summary {
+    fn rows(&self) -> String {
+        let Prunable { runs, events, .. } = self.pruned;
+        format!("{} and {}", count(runs, "run"), count(events, "event"))
+    }
+
     fn text(&self, json: bool) -> String {
         if json {
             return serde_json::to_string(self).unwrap_or_default() + "\n";
@@ -225,11 +257,7 @@ impl Summary {
         if self.elsewhere {
             return "another process is pruning this database\n".to_owned();
         }
-        let rows = format!(
-            "{} and {}",
-            count(self.pruned.runs, "run"),
-            count(self.pruned.events, "event")
-        );
+        let rows = self.rows();
         if self.dry_run {
             let kib = thousands(self.pruned.bytes.div_ceil(1024));
             return format!("would delete {rows}, about {kib} KiB without indexes\n");
