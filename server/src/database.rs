@@ -10,6 +10,9 @@ use crate::error::CliError;
 /// Used when neither `--database-url` nor `OMNITRACE_DATABASE_URL` names one.
 pub(crate) const DEFAULT_URL: &str = "sqlite://omnitrace.db";
 
+/// How long a command tries to write: a writer that never rests leaves SQLite's lock free for moments alone.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Width where the output is no terminal and text is wrapped.
 pub(crate) const DEFAULT_COLUMNS: usize = 120;
 
@@ -43,7 +46,9 @@ pub(crate) fn recording_settings() -> Result<Settings, CliError> {
 
 /// Opens the database for writing; its tables are those that are there.
 pub(crate) async fn open_as_it_is(url: &DatabaseUrl) -> Result<Store, CliError> {
-    Ok(Store::open(url, as_it_is()).await?)
+    let mut options = as_it_is();
+    options.busy_timeout = PATIENCE;
+    Ok(Store::open(url, options).await?)
 }
 
 /// Opens the database for writing of what was recorded, and creates or migrates it as a worker would.
@@ -51,7 +56,9 @@ pub(crate) async fn open_for_writing(
     url: Option<&str>,
     settings: &Settings,
 ) -> Result<Store, CliError> {
-    Ok(Store::open(&parse(url)?, settings.open_options()).await?)
+    let mut options = settings.open_options();
+    options.busy_timeout = PATIENCE;
+    Ok(Store::open(&parse(url)?, options).await?)
 }
 
 /// Its tables as they are: those who record make and change them.

@@ -22,6 +22,12 @@ pub(crate) fn hours(doing: &'static str) -> ProgressBar {
     styled(bar, "{spinner} {prefix} {pos} hours, {per_sec}")
 }
 
+/// A line for what takes long only where others hold the database. It goes away when it is dropped.
+pub(crate) fn writing(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_prefix(what);
+    styled(bar, "{spinner} {prefix}")
+}
+
 /// A line that names the file at hand.
 pub(crate) fn files(number: usize) -> ProgressBar {
     styled(

@@ -26,9 +26,6 @@ const LEASE: &str = "retention";
 /// How long it holds without being renewed.
 const HELD: Duration = Duration::from_secs(60);
 
-/// How long a step is tried again: a writer that never rests leaves SQLite's lock free for moments alone.
-const PATIENCE: Duration = HELD;
-
 /// Before it is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -231,7 +228,7 @@ async fn steps(
                 n
             }
             Ok(Some(_)) => return Ok(()),
-            Err(PruneError::Write(_)) if done_at.elapsed() < PATIENCE => {
+            Err(PruneError::Write(_)) if done_at.elapsed() < database::PATIENCE => {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }

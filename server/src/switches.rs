@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::cli::filled;
 use crate::error::CliError;
 use crate::text::clean;
-use crate::{database, tokens, when};
+use crate::{database, progress, tokens, when};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Switches:
@@ -181,9 +181,11 @@ async fn apply(
         set_by: change.by,
         reason: change.reason,
     };
+    let bar = progress::writing("writing the switch");
     let store = database::open_as_it_is(&database::parse(url)?).await?;
     let done = write(&store, &new).await;
     store.close().await;
+    drop(bar);
     let revision = done?;
     let what = match &new.value {
         Some(value) => format!("{} is {}", name.as_str(), clean(value)),

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 use crate::cli::{TokenCommand, TokenCreateArgs};
 use crate::database;
 use crate::error::CliError;
+use crate::progress;
 use crate::text::clean;
 use crate::when;
 
@@ -174,6 +175,7 @@ async fn create(
         expires_at: ends,
         revoked_at: None,
     };
+    let bar = progress::writing("writing the token");
     let store = database::open_as_it_is(&database::parse(url)?).await?;
     let created = async {
         store.create_token(&row).await?;
@@ -181,6 +183,7 @@ async fn create(
     };
     let created = created.await;
     store.close().await;
+    drop(bar);
     if let Some(warning) = created? {
         crate::warn(&warning);
     }
@@ -289,9 +292,11 @@ async fn list(url: Option<&str>, json: bool, now: Timestamp) -> Result<String, C
 async fn revoke(url: Option<&str>, id: &str, now: Timestamp) -> Result<String, CliError> {
     // Whoever has only the token at hand gives that.
     let id = self::id(id).unwrap_or(id);
+    let bar = progress::writing("writing the token");
     let store = database::open_as_it_is(&database::parse(url)?).await?;
     let revoked = store.revoke_token(id, now.as_microsecond()).await;
     store.close().await;
+    drop(bar);
     match revoked? {
         true => Ok(format!("revoked {}\n", clean(id))),
         false => Err(CliError::NoToken(clean(id))),

@@ -4,6 +4,7 @@
 
 mod audit;
 mod book;
+mod busy;
 mod delivery;
 mod doctor;
 mod erase;

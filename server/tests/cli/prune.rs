@@ -1,10 +1,8 @@
 //! `omnitrace prune`, and the same as a task of `omnitrace serve`.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use omnitrace_store::{DatabaseUrl, OpenOptions, Store};
-use sqlx::{Connection, Executor, SqliteConnection};
 
 use crate::Database;
 use crate::http::{Server, eventually};
@@ -38,28 +36,6 @@ async fn it_says_what_would_go_and_then_deletes_it() {
         again,
         "0 runs and 0 events deleted, 0 hours aggregated, 0 old aggregates deleted\n"
     );
-}
-
-#[tokio::test]
-async fn it_waits_for_who_holds_the_database_longer_than_a_write_does() {
-    let database = Database::full().await;
-    let file = database.folder().join("omnitrace.db");
-    let mut other = SqliteConnection::connect(&format!("sqlite://{}", file.display()))
-        .await
-        .unwrap();
-    other.execute("BEGIN IMMEDIATE").await.unwrap();
-    let mut command = database.command(&["prune", "--events-days", "14", "--runs-days", "30"]);
-    let begun = Instant::now();
-    let mut prune = command.stdout(Stdio::null()).spawn().unwrap();
-    let patience = OpenOptions::default().busy_timeout;
-    eventually("a write would have been given up", || {
-        assert_eq!(prune.try_wait().unwrap(), None);
-        (begun.elapsed() > patience * 3 / 2).then_some(())
-    });
-    other.execute("COMMIT").await.unwrap();
-    assert!(prune.wait().unwrap().success());
-    let left = database.stdout(&["prune", "--events-days", "14", "--runs-days", "30"]);
-    assert!(left.starts_with("0 runs and 0 events deleted"), "{left}");
 }
 
 #[tokio::test]
