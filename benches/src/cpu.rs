@@ -87,6 +87,35 @@ pub(crate) struct Background {
     pub(crate) sqlite: Duration,
 }
 
+/// What the host of a virtual machine took from each processor since it was started.
+#[derive(Clone, Debug)]
+pub(crate) struct Stolen(Vec<Duration>);
+
+impl Stolen {
+    pub(crate) fn so_far() -> anyhow::Result<Self> {
+        Self::read(&std::fs::read_to_string("/proc/stat").context("this bench needs Linux")?)
+    }
+
+    fn read(stat: &str) -> anyhow::Result<Self> {
+        let processors = (stat.lines())
+            .filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "))
+            .map(|line| {
+                // In hundredths of a second (proc_stat(5)): the name, then user, nice, system, idle, …
+                let steal = line.split(' ').nth(8).and_then(|n| n.parse().ok());
+                steal.map(|n: u64| Duration::from_millis(n * 10))
+            });
+        let stolen = processors.collect::<Option<Vec<_>>>();
+        Ok(Self(stolen.context("/proc/stat tells what was stolen")?))
+    }
+
+    /// The most that was taken from one processor since then.
+    pub(crate) fn since(&self, then: &Self) -> Duration {
+        let each = self.0.iter().zip(&then.0);
+        let each = each.map(|(now, then)| now.saturating_sub(*then));
+        each.max().unwrap_or_default()
+    }
+}
+
 /// Memory of this process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
@@ -128,6 +157,22 @@ mod tests {
         let elapsed = before.elapsed().unwrap();
         assert!(elapsed.wall >= Duration::from_millis(5));
         assert!(elapsed.process >= Duration::from_millis(5));
+    }
+
+    #[test]
+    fn of_what_is_stolen_the_most_of_one_processor_counts() {
+        let stat = |first, second| {
+            let text = format!(
+                "cpu  9 9 9 9 9 9 9 {} 0 0\ncpu0 1 2 3 4 5 6 7 {first} 0 0\n\
+                 cpu1 1 2 3 4 5 6 7 {second} 0 0\nintr 1 2 3 4 5 6 7 8 9\n",
+                first + second
+            );
+            Stolen::read(&text).unwrap()
+        };
+        let since = stat(14, 29).since(&stat(7, 27));
+        assert_eq!(since, Duration::from_millis(70));
+        assert!(Stolen::so_far().is_ok());
+        assert!(Stolen::read("cpu0 1 2 3\n").is_err());
     }
 
     #[test]
